@@ -1,0 +1,4 @@
+"""One turn with pydantic-ai.
+
+Owns models, tools and the mapping to events; refuses persistence details.
+"""

@@ -1,0 +1,4 @@
+"""Use cases, one story per file.
+
+Owns the order of steps; refuses transport and library types.
+"""

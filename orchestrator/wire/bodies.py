@@ -1,0 +1,205 @@
+"""Bodies of HTTP requests and answers.
+
+Owns their exact shapes; unknown fields of a request are refused. The shapes of
+records (`Session`, `Turn`, `Message`, `Event`, `Todo`) are the domain's own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.domain.message import Message, Todo
+from orchestrator.domain.models import ConfigChange, SessionConfig
+from orchestrator.domain.session import Session, Usage
+
+Item = TypeVar("Item")
+
+
+class Body(BaseModel):
+    """A request body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(BaseModel, Generic[Item]):
+    """A list, oldest first unless its call says otherwise."""
+
+    items: list[Item]
+    next: str | None = None
+    """Cursor of the following page; None at the end."""
+
+
+class CreateSession(Body):
+    """`POST /v1/sessions`."""
+
+    project_path: str | None = None
+    name: str | None = None
+    """None takes the directory's name."""
+    config: ConfigChange | None = None
+    """Laid over the settings that apply to the project."""
+
+
+class UpdateSession(Body):
+    """`PATCH /v1/sessions/{id}`."""
+
+    name: str | None = None
+    config: ConfigChange | None = None
+
+
+class StartTurn(Body):
+    """`POST /v1/sessions/{id}/turns`."""
+
+    prompt: str
+
+
+class AnswerApproval(Body):
+    """`POST …/turns/{turn}/approvals/{call}`."""
+
+    decision: Literal["once", "session", "deny"]
+    reason: str | None = Field(default=None, max_length=2000)
+    """Told to the model when denied."""
+
+
+class Execute(Body):
+    """`POST /v1/sessions/{id}/exec`."""
+
+    command: list[str] | str
+    """A list is run as it is; a string by the sandbox's shell."""
+    timeout_s: float | None = Field(default=None, gt=0, le=3600)
+    """Seconds; None takes 120."""
+
+
+class RunLua(Body):
+    """`POST /v1/sessions/{id}/lua`."""
+
+    script: str
+    timeout_s: float | None = Field(default=None, gt=0, le=3600)
+    """Seconds; None takes 30."""
+
+
+class LuaError(BaseModel):
+    """Why a script failed."""
+
+    code: str
+    message: str
+
+
+class LuaOutcome(BaseModel):
+    """What a script returned and printed."""
+
+    ok: bool
+    value: Any = None
+    output: str = ""
+    error: LuaError | None = None
+    elapsed_ms: float
+
+
+class ResumeSession(Body):
+    """`POST /v1/saved/{id}/resume`."""
+
+    project_path: str | None = None
+    """Where the project is now; None takes the saved path."""
+
+
+class SavedSession(BaseModel):
+    """The header of a saved session."""
+
+    id: str
+    name: str
+    project_path: str
+    language: str | None = None
+    config: SessionConfig
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None = None
+    """None when it was autosaved and never closed."""
+    messages: int
+    turns: int
+    usage: Usage
+    size_bytes: int
+    error: str | None = None
+    """Code of what is wrong with the file; None when it can be resumed."""
+
+
+class FileHit(BaseModel):
+    """A file name that matches a query."""
+
+    path: str
+    """Relative to the project."""
+    score: float
+
+
+class FileChange(BaseModel):
+    """One changed file."""
+
+    path: str
+    status: Literal["added", "modified", "deleted", "renamed"]
+
+
+class Diff(BaseModel):
+    """Changes since the session began."""
+
+    files: list[FileChange]
+    text: str
+    """Unified diff; empty without a repository."""
+    truncated: bool = False
+
+
+class ModelInfo(BaseModel):
+    """A model that can be chosen."""
+
+    id: str
+    """`provider:model`."""
+    available: bool
+    """Whether its provider is configured here."""
+    reason: str | None = None
+    """What is missing when it is not available."""
+
+
+class Models(BaseModel):
+    """`GET /v1/models`."""
+
+    items: list[ModelInfo]
+    default: str
+    """`provider:model` that new sessions start with."""
+    next: str | None = None
+
+
+class Health(BaseModel):
+    """`GET /healthz` and `/readyz`."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str] = Field(default_factory=dict)
+    """Part of the system to `ok` or what is wrong with it."""
+
+
+class Portable(BaseModel):
+    """A session as one portable document, both ways."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["jido-session"] = "jido-session"
+    version: int = 1
+    id: str
+    name: str
+    project_path: str
+    language: str | None = None
+    config: SessionConfig
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None = None
+    usage: Usage
+    turns: int
+    messages: list[Message]
+    model_history: list[dict[str, Any]]
+    """The conversation in the agent library's own form, so that it reaches the model again."""
+    todos: list[Todo] = Field(default_factory=list)
+    prompt_history: list[str] = Field(default_factory=list)
+
+
+def session_summary(session: Session) -> dict[str, Any]:
+    """Return `{id, name}`, as named in the refusal of one session too many."""
+    return {"id": session.id, "name": session.name}
