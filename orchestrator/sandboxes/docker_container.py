@@ -1,0 +1,144 @@
+"""What a session's container is: every flag that makes it a sandbox, in one place.
+
+Owns the translation of a SandboxSpec and a project's layout into the engine's
+words. Refuses anything not listed here; there are no free-form options.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from docker.types import HostConfig, LogConfig, Mount, Ulimit
+
+from orchestrator.domain.ids import short
+from orchestrator.sandboxes.project_layout import Layout
+from orchestrator.sandboxes.runtime import SandboxSpec
+
+SESSION_LABEL: Final = "jido.session"
+INSTANCE_LABEL: Final = "jido.instance"
+PREPARATION_LABEL: Final = "jido.preparation"
+
+ABSTRACT_NAME: Final = "jido"
+"""Name of the tool server's abstract socket; the container's network is its own."""
+
+MAX_OPEN_FILES: Final = 4096
+"""Open files of one process in a sandbox."""
+
+INIT: Final = ["/usr/bin/tini", "--"]
+PYTHON: Final = ["/usr/bin/python3", "-I", "-S", "-E"]
+TOOLSERVER: Final = "/opt/jido/toolserver"
+SEARCH_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+RELAY: Final = ["/usr/bin/socat", "-", f"ABSTRACT-CONNECT:{ABSTRACT_NAME},retry=4000,interval=0.005"]
+"""Copies a command's streams to the tool server, trying for 20 s while that starts."""
+
+
+def container_name(instance_id: str, session_id: str) -> str:
+    """Return the name of a session's container."""
+    return f"jido-{short(instance_id)}-{short(session_id)}"
+
+
+def environment(project_path: str) -> dict[str, str]:
+    """Return all that a sandbox's first process finds in its environment."""
+    return {
+        "HOME": f"{project_path}/.jido_code/home",
+        "TMPDIR": f"{project_path}/.jido_code/tmp",
+        "PATH": SEARCH_PATH,
+        "LANG": "C.UTF-8",
+    }
+
+
+def session_container(spec: SandboxSpec, layout: Layout, *, user_namespaces: bool) -> dict[str, Any]:
+    """Return the arguments of `create_container` for a session's sandbox."""
+    host = host_config(spec, project_mounts(spec, layout), user_namespaces=user_namespaces)
+    if spec.limits.network == "open":
+        host["NetworkMode"] = "bridge"
+    return {
+        **_process(spec, host),
+        "name": container_name(spec.instance_id, spec.session_id),
+        "entrypoint": [*INIT, *PYTHON, TOOLSERVER],
+        "command": ["--root", spec.project_path, "--abstract", ABSTRACT_NAME],
+        "labels": {SESSION_LABEL: spec.session_id, INSTANCE_LABEL: spec.instance_id},
+        "environment": environment(spec.project_path),
+    }
+
+
+def preparation_container(
+    spec: SandboxSpec, program: str, *, user_namespaces: bool
+) -> dict[str, Any]:
+    """Return the arguments for the short container that prepares a project as its owner."""
+    mounts = [_bind(spec.project_path, read_only=False)]
+    return {
+        **_process(spec, host_config(spec, mounts, user_namespaces=user_namespaces)),
+        "entrypoint": [*PYTHON, "-c"],
+        "command": [program, spec.project_path],
+        "labels": {PREPARATION_LABEL: spec.session_id, INSTANCE_LABEL: spec.instance_id},
+        "environment": {"PATH": SEARCH_PATH, "LANG": "C.UTF-8"},
+    }
+
+
+def _process(spec: SandboxSpec, host: HostConfig) -> dict[str, Any]:
+    return {
+        "image": spec.image,
+        "host_config": host,
+        "user": f"{spec.owner_uid}:{spec.owner_gid}",
+        "working_dir": spec.project_path,
+        "hostname": "sandbox",
+        "stdin_open": False,
+        "tty": False,
+        "healthcheck": {"test": ["NONE"]},
+    }
+
+
+def project_mounts(spec: SandboxSpec, layout: Layout) -> list[Mount]:
+    """Return the project and the protected places in it, parents first."""
+    mounts = [_bind(spec.project_path, read_only=layout.read_only)]
+    for each in layout.protections:
+        read_only = layout.read_only or not each.writable
+        mounts.append(_bind(f"{spec.project_path}/{each.path}", read_only=read_only))
+    return mounts
+
+
+def _bind(path: str, *, read_only: bool) -> Mount:
+    # Private propagation: nothing mounted on the host later shows up inside.
+    return Mount(path, path, type="bind", read_only=read_only, propagation="rprivate")
+
+
+def host_config(spec: SandboxSpec, mounts: list[Mount], *, user_namespaces: bool) -> HostConfig:
+    """Return the engine's settings that confine a container; `mounts` is all it sees."""
+    limits = spec.limits
+    return HostConfig(
+        version="1.41",
+        mounts=mounts,
+        tmpfs=temporary_file_systems(spec),
+        read_only=True,
+        network_mode="none",
+        ipc_mode="none",
+        cgroupns="private",
+        # The owner's number must mean the owner, also where the engine shifts users.
+        userns_mode="host" if user_namespaces else None,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges:true"],
+        pids_limit=limits.pids,
+        mem_limit=limits.memory_bytes,
+        memswap_limit=limits.memory_bytes,
+        nano_cpus=int(limits.cpus * 1_000_000_000),
+        ulimits=[
+            Ulimit(name="core", soft=0, hard=0),
+            Ulimit(name="nofile", soft=MAX_OPEN_FILES, hard=MAX_OPEN_FILES),
+        ],
+        restart_policy={"Name": "no"},
+        log_config=LogConfig(type="none"),
+        runtime=spec.oci_runtime,
+    )
+
+
+def temporary_file_systems(spec: SandboxSpec) -> dict[str, str]:
+    """Return mount points and options: the message queues closed, /tmp and /dev/shm if asked."""
+    # Without a mount of ours the engine leaves /dev/mqueue writable.
+    systems = {"/dev/mqueue": "ro,nosuid,nodev,noexec,size=4k,mode=0555"}
+    if spec.limits.tmpfs_bytes > 0:
+        options = f"rw,nosuid,nodev,exec,size={spec.limits.tmpfs_bytes},mode=1777"
+        systems["/tmp"] = options
+        systems["/dev/shm"] = options
+    return systems
