@@ -10,20 +10,22 @@
     │   ├── UnknownProvider · UnknownModelFormat
     │   ├── PromptEmpty · PromptTooLong
     │   ├── InvalidArgument · InvalidSettings
+    │   ├── BodyTooLarge
     │   └── SavedSessionUnreadable · SavedSessionTooLarge · SavedSessionVersion · SavedSessionOwner
     ├── Unauthorized              no or a wrong token
     ├── Forbidden                 a Host that is not served, a peer that is not the owner
+    ├── MethodNotAllowed          the address exists, this method of it does not
     ├── NotFound
     │   └── SessionNotFound · TurnNotFound · ApprovalNotFound · SavedSessionNotFound
     ├── Conflict                  true another time, or after another call
     │   ├── SessionLimitReached · ProjectAlreadyOpen · SessionNotReady
-    │   ├── ApprovalAlreadyAnswered · SessionChanged · QueueFull
+    │   ├── ApprovalAlreadyAnswered · SessionChanged · QueueFull · SavedLimitReached
     ├── Gone
     │   └── EventsTrimmed
     ├── TooManyRequests           carries `retry_after_s`
     ├── Unavailable               a part of the system does not answer
     │   ├── StoreUnavailable · SupervisorUnavailable · SandboxUnavailable
-    │   └── NoSpace
+    │   └── ArchiveUnavailable · NoSpace
     └── ModelError                the provider refused or failed
         └── ModelAuthenticationFailed · ModelRateLimited · ModelUnavailable · ModelNotFound
             · ModelRequestRejected
@@ -179,6 +181,13 @@ class InvalidSettings(InvalidRequest):
     title = "Invalid settings"
 
 
+class BodyTooLarge(InvalidRequest):
+    """A request carries more bytes than its call takes."""
+
+    code = "body_too_large"
+    title = "Body too large"
+
+
 class SavedSessionUnreadable(InvalidRequest):
     """A saved session is truncated, damaged or fails its checksum."""
 
@@ -219,6 +228,13 @@ class Forbidden(JidoError):
 
     code = "forbidden"
     title = "Forbidden"
+
+
+class MethodNotAllowed(JidoError):
+    """The address exists, but not with this method."""
+
+    code = "method_not_allowed"
+    title = "Method not allowed"
 
 
 class NotFound(JidoError):
@@ -305,6 +321,13 @@ class QueueFull(Conflict):
     title = "Prompt queue full"
 
 
+class SavedLimitReached(Conflict):
+    """As many sessions are saved as the limit allows."""
+
+    code = "saved_limit_reached"
+    title = "Saved session limit reached"
+
+
 class Gone(JidoError):
     """It existed once."""
 
@@ -352,6 +375,13 @@ class SandboxUnavailable(Unavailable):
 
     code = "sandbox_unavailable"
     title = "Sandbox unavailable"
+
+
+class ArchiveUnavailable(Unavailable):
+    """The directory of saved sessions cannot be used."""
+
+    code = "archive_unavailable"
+    title = "Archive unavailable"
 
 
 class NoSpace(Unavailable):
