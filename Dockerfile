@@ -21,9 +21,9 @@ COPY sandbox_image /src/sandbox_image
 COPY tui /src/tui
 RUN /opt/jido/bin/pip install --no-cache-dir --quiet --no-deps --no-build-isolation /src
 
-FROM base AS redis
+FROM ${BASE} AS redis
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends redis-server \
+    && apt-get install -y -qq --no-install-recommends redis-server tini \
     && rm -rf /var/lib/apt/lists/*
 COPY --chmod=0555 scripts/container-entry /usr/local/bin/container-entry
 ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/container-entry"]
