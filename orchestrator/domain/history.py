@@ -1,0 +1,47 @@
+"""What a conversation's record is made of, and what an approval asks and answers.
+
+Owns the pairing of what a reader sees with what the model is sent. Refuses to
+know the agent library: its messages are JSON objects here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.domain.message import Message
+
+Decision = Literal["once", "session", "deny"]
+
+
+class HistoryEntry(BaseModel):
+    """One step of a conversation, in both forms."""
+
+    message: Message | None = None
+    """What the reader sees; None for a step that only the model is sent."""
+    model: dict[str, Any] | None = None
+    """The agent library's own message as a JSON object; None for a step only the reader sees."""
+
+
+class PendingApproval(BaseModel):
+    """A tool call that waits for the user's word."""
+
+    model_config = ConfigDict(frozen=True)
+
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = None
+    """Why it needs approval; None when nothing is to be said."""
+
+
+class Answer(BaseModel):
+    """What the user decided about one call."""
+
+    model_config = ConfigDict(frozen=True)
+
+    decision: Decision
+    """once: this call; session: this tool for the session's life; deny: not this call."""
+    reason: str | None = None
+    """Told to the model when denied; None says only that it was denied."""
