@@ -1,0 +1,167 @@
+"""Foreground commands: run, stream or collect their output, end them on time."""
+
+from __future__ import annotations
+
+import os
+import time
+from threading import Thread
+
+from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.output import HeadAndTail
+from sandbox_image.toolserver.processes import (
+    MARKER,
+    Child,
+    ProgramMissing,
+    next_marker,
+    spawn,
+    wait_readable,
+)
+
+MAX_TIMEOUT_S = 3600.0
+"""Seconds a command may be given; a request without a timeout has none."""
+
+MAX_KEPT_BYTES = 15 * 1024 * 1024
+"""Bytes of output one reply can carry, both streams together."""
+
+DRAIN_GRACE_S = 0.25
+"""Seconds that output is still read after the command itself has ended."""
+
+_READ_BYTES = 65536
+_NO_PIDFD_POLL_S = 0.02
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    OnOutput = Callable[[str, bytes], None]
+
+
+class Command:
+    """One foreground command from start to collected result."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], directory: str) -> None:
+        """Describe the command; nothing starts yet."""
+        self._marker = next_marker()
+        self._command = command
+        self._environment = {**environment, MARKER: self._marker}
+        self._directory = directory
+        self._child: Child | None = None
+        self._stopped: str | None = None
+        self._streams: dict[int, str] = {}
+
+    def stop(self, code: str) -> None:
+        """End the command from any thread; `run` then raises a failure with this code."""
+        if self._stopped is None:
+            self._stopped = code
+            if self._child is not None:
+                self._child.kill()
+
+    def run(self, stdin: bytes | None, timeout_s: float | None, on_output: OnOutput) -> int:
+        """Run to the end and return the exit code; raises `timeout` or what `stop` was given."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            child = self._start(stdin)
+        except ProgramMissing as missing:
+            on_output("stderr", f"{missing}\n".encode("utf-8", "replace"))
+            return missing.exit_code
+        try:
+            # A cancellation may have come before there was anything to kill.
+            if self._stopped is not None:
+                child.kill()
+            self._follow(child, deadline, on_output)
+        except BaseException:
+            self.stop("cancelled")
+            raise
+        finally:
+            if self._stopped is not None:
+                child.kill()
+            code = child.reap(block=True)
+            for handle in self._streams:
+                os.close(handle)
+        if self._stopped is not None:
+            raise ToolFailure(self._stopped, f"the command was ended: {self._stopped}")
+        return 0 if code is None else code
+
+    def _start(self, stdin: bytes | None) -> Child:
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        in_read, in_write = (os.open(os.devnull, os.O_RDONLY), -1) if not stdin else os.pipe()
+        self._streams = {out_read: "stdout", err_read: "stderr"}
+        try:
+            streams = (in_read, out_write, err_write)
+            pid = spawn(self._command, self._environment, self._directory, streams)
+        except BaseException:
+            for handle in (out_read, err_read, in_write):
+                if handle >= 0:
+                    os.close(handle)
+            raise
+        finally:
+            for handle in (out_write, err_write, in_read):
+                os.close(handle)
+        if stdin:
+            Thread(target=_feed, args=(in_write, stdin), daemon=True).start()
+        self._child = child = Child(pid, self._marker)
+        return child
+
+    def _follow(self, child: Child, deadline: float | None, on_output: OnOutput) -> None:
+        """Pass output on until the command has ended and its pipes are empty or out of grace."""
+        ended = False
+        while not ended or self._streams:
+            handles = list(self._streams)
+            if not ended and child.handle >= 0:
+                handles.append(child.handle)
+            wait_s = None if deadline is None else deadline - time.monotonic()
+            if wait_s is not None and wait_s <= 0:
+                if not ended:
+                    self.stop("timeout")
+                return
+            if not ended and child.handle < 0:
+                wait_s = min(_NO_PIDFD_POLL_S, wait_s or _NO_PIDFD_POLL_S)
+            self._pass_on(wait_readable(handles, wait_s), on_output)
+            if not ended and child.reap(block=False) is not None:
+                ended = True
+                grace = time.monotonic() + DRAIN_GRACE_S
+                deadline = grace if deadline is None else min(deadline, grace)
+
+    def _pass_on(self, ready: set[int], on_output: OnOutput) -> None:
+        for handle in ready & self._streams.keys():
+            data = os.read(handle, _READ_BYTES)
+            if data:
+                on_output(self._streams[handle], data)
+            else:
+                del self._streams[handle]
+                os.close(handle)
+
+
+def _feed(handle: int, data: bytes) -> None:
+    """Write standard input to the end, or until the command stops reading."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(handle, view) :]
+    except OSError:
+        return
+    finally:
+        os.close(handle)
+
+
+class Collector:
+    """Both streams of one command, each kept within its limit."""
+
+    def __init__(self, limit: int) -> None:
+        """Keep at most `limit` bytes of each stream."""
+        self._streams = {"stdout": HeadAndTail(limit), "stderr": HeadAndTail(limit)}
+
+    def add(self, stream: str, data: bytes) -> None:
+        """Take output of one stream."""
+        self._streams[stream].add(data)
+
+    def reply(self) -> tuple[dict[str, object], bytes]:
+        """Describe and join what was kept: for each stream head length, tail length and cut."""
+        described: dict[str, object] = {}
+        payload: list[bytes] = []
+        for name, stream in self._streams.items():
+            head, tail, cut = stream.parts()
+            described[name] = [len(head), len(tail), cut]
+            payload += (head, tail)
+        return described, b"".join(payload)

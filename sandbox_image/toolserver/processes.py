@@ -1,0 +1,213 @@
+"""Starting processes, waiting for them, and ending all that they started.
+
+Every command gets a session of its own and a marker in its environment, so that its
+descendants can be found and killed even after they left its process group.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+
+from sandbox_image.toolserver.errors import ToolFailure
+
+MARKER = "JIDO_COMMAND"
+"""Environment variable that ties a process to the command that started it."""
+
+_CHILD_OOM_SCORE = "500"
+"""Added to a command's score for the out-of-memory killer, so that it goes before the server."""
+
+_SWEEPS = 5
+"""Passes over /proc while killing; one more than a process that forks meanwhile survives."""
+
+_RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
+"""Signals that Python or this server handles; a command starts with their defaults."""
+
+_counter = 0
+
+
+def next_marker() -> str:
+    """Return a marker no other command of this server has."""
+    global _counter
+    _counter += 1
+    return f"{os.getpid()}-{_counter}"
+
+
+class ProgramMissing(Exception):
+    """The program does not exist (127) or cannot be executed (126)."""
+
+    def __init__(self, program: str, exit_code: int) -> None:
+        """Say it as a shell does."""
+        reason = "command not found" if exit_code == 127 else "Permission denied"
+        super().__init__(f"{program}: {reason}")
+        self.exit_code = exit_code
+
+
+def find_program(program: str, search_path: str, directory: str) -> str:
+    """Resolve a program name as a shell does; raises `ProgramMissing`."""
+    if "/" in program:
+        candidates = [os.path.join(directory, program)]
+    else:
+        candidates = [os.path.join(entry or directory, program) for entry in search_path.split(":")]
+    denied = False
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            if os.access(candidate, os.X_OK):
+                return candidate
+            denied = True
+        denied = denied or os.path.isdir(candidate) and "/" in program
+    raise ProgramMissing(program, 126 if denied else 127)
+
+
+def spawn(
+    command: list[str],
+    environment: dict[str, str],
+    directory: str,
+    descriptors: tuple[int, int, int],
+) -> int:
+    """Start `command` in a new session with the given standard streams; returns its pid.
+
+    `directory` must be the server's own working directory or an absolute path.
+    """
+    program = find_program(command[0], environment.get("PATH", ""), directory)
+    if directory != os.getcwd():
+        # A spawn cannot change directory by itself; a shell that replaces itself can.
+        script = 'cd -- "$1" || exit 126; shift; exec "$@"'
+        command = ["sh", "-c", script, "sh", directory, program, *command[1:]]
+        program = "/bin/sh"
+    actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(descriptors)]
+    try:
+        pid = _posix_spawn(program, command, environment, actions)
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:
+            script_command = ["sh", program, *command[1:]]
+            pid = _posix_spawn("/bin/sh", script_command, environment, actions)
+        elif error.errno in (errno.ENOENT, errno.EACCES):
+            raise ProgramMissing(command[0], 127 if error.errno == errno.ENOENT else 126) from None
+        else:
+            raise
+    except ValueError as error:
+        raise ToolFailure("invalid_argument", f"the command cannot be started: {error}") from None
+    _raise_oom_score(pid)
+    return pid
+
+
+def _posix_spawn(
+    program: str,
+    command: list[str],
+    environment: dict[str, str],
+    actions: list[tuple[int, int, int]],
+) -> int:
+    return os.posix_spawn(
+        program,
+        command,
+        environment,
+        file_actions=actions,
+        setsid=True,
+        setsigdef=_RESET_SIGNALS,
+        setsigmask=(),
+    )
+
+
+def _raise_oom_score(pid: int) -> None:
+    """Make the child the kernel's first choice when memory runs out."""
+    try:
+        handle = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(handle, _CHILD_OOM_SCORE.encode())
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+class Child:
+    """One started process, waited for exactly once."""
+
+    def __init__(self, pid: int, marker: str) -> None:
+        """Take over `pid`, which nobody else may wait for."""
+        self.pid = pid
+        self.marker = marker
+        self.exit_code: int | None = None
+        self._handle = _pidfd(pid)
+
+    @property
+    def handle(self) -> int:
+        """A descriptor that becomes readable at exit, or -1 where the kernel has none."""
+        return self._handle
+
+    def reap(self, *, block: bool) -> int | None:
+        """Collect the exit code, 128 + n for signal n; None while it runs and `block` is off."""
+        if self.exit_code is None:
+            pid, status = os.waitpid(self.pid, 0 if block else os.WNOHANG)
+            if pid == 0:
+                return None
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+            self.exit_code = code
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
+        return self.exit_code
+
+    def kill(self) -> None:
+        """Kill the process and everything it started; does not wait for the process itself."""
+        kill_tree(self.pid if self.exit_code is None else None, self.marker)
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
+
+
+def kill_tree(leader: int | None, marker: str) -> None:
+    """Kill a process group and every process that carries `marker`."""
+    if leader is not None:
+        try:
+            os.killpg(leader, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+    wanted = f"{MARKER}={marker}".encode()
+    for _ in range(_SWEEPS):
+        survivors = [pid for pid in _process_ids() if _carries(pid, wanted)]
+        if not survivors:
+            return
+        for pid in survivors:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+def _process_ids() -> list[int]:
+    own = os.getpid()
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own]
+
+
+def _carries(pid: int, wanted: bytes) -> bool:
+    """Whether a live process has `wanted` in the environment it was started with."""
+    try:
+        handle = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        data = b"".join(iter(lambda: os.read(handle, 1 << 20), b""))
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return wanted in data.split(b"\0")
+
+
+def wait_readable(handles: list[int], timeout_s: float | None) -> set[int]:
+    """Wait until a descriptor can be read or is at its end; empty after `timeout_s`."""
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    wait_ms = None if timeout_s is None else max(0, int(timeout_s * 1000 + 0.999))
+    return {handle for handle, _ in poll.poll(wait_ms)}

@@ -1,0 +1,260 @@
+"""Connections: reading requests, running them, writing replies in whole frames.
+
+A connection that sends something malformed, or stops reading what it asked for, ends; its
+foreground requests are cancelled. Nothing a peer does ends the server.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import threading
+import time
+from _queue import Empty, SimpleQueue
+
+from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.operations import OPERATIONS, execute
+from sandbox_image.toolserver.requests import Request
+from sandbox_image.toolserver.services import Services
+from sandbox_image.toolserver.wire import (
+    FrameReader,
+    MalformedFrame,
+    payload_length,
+    send_frame,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WIRE_VERSION = 1
+"""Version of the frames and operations, said in the first line."""
+
+MAX_CONNECTIONS = 32
+"""Connections at once; a further one is told `limit_connections` and closed."""
+
+MAX_IN_FLIGHT = 64
+"""Unanswered requests of one connection; a further one is answered `limit_requests`."""
+
+SEND_TIMEOUT_S = 30
+"""Seconds a peer may leave a reply unread before its connection is closed."""
+
+_IDLE_THREAD_S = 20.0
+_MAX_ID = 1 << 53
+
+
+class Threads:
+    """Threads for operations that may take long; an idle one is used again."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run `work` on a thread that is idle, or on a new one."""
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+                self._work.put(work)
+                return
+        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        while True:
+            work()
+            with self._lock:
+                self._idle += 1
+            try:
+                work = self._work.get(timeout=_IDLE_THREAD_S)
+            except Empty:
+                with self._lock:
+                    # Work may have been put for this thread after its patience ended.
+                    if self._work.empty():
+                        self._idle -= 1
+                        return
+                work = self._work.get()
+
+
+class Connection:
+    """One peer: a reading thread, and replies from whichever thread has one."""
+
+    def __init__(self, connection: socket.socket, services: Services, threads: Threads) -> None:
+        """Own `connection` from now on."""
+        self._socket = connection
+        self._services = services
+        self._threads = threads
+        self._sending = threading.Lock()
+        self._lock = threading.Lock()
+        self._requests: dict[int, Request] = {}
+        self._closed = False
+
+    def serve(self) -> None:
+        """Greet, answer until the peer ends, then cancel what is still running."""
+        timeout = struct.pack("ll", SEND_TIMEOUT_S, 0)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+            root = self._services.root.path
+            hello = {"version": WIRE_VERSION, "root": root, "pid": os.getpid()}
+            self._send({"hello": hello})
+            self._answer_all(FrameReader(self._socket))
+        except MalformedFrame as malformed:
+            error = {"code": "malformed", "message": str(malformed)}
+            self._send({"id": None, "ok": False, "error": error})
+        except OSError:
+            # The peer is gone; there is nobody to tell.
+            pass
+        finally:
+            self._end()
+
+    def _answer_all(self, reader: FrameReader) -> None:
+        while (header := reader.header()) is not None:
+            if "cancel" in header:
+                self._cancel(header["cancel"])
+                continue
+            identity, operation, arguments = _parse_request(header)
+            payload = reader.payload(payload_length(header))
+            self._accept(identity, operation, arguments, payload)
+
+    def _accept(
+        self, identity: int, operation: str, arguments: dict[str, object], payload: bytes
+    ) -> None:
+        def stream(name: str, data: bytes) -> None:
+            if not self._send({"id": identity, "stream": name}, data):
+                raise ToolFailure("cancelled", "nobody reads the output")
+
+        request = Request(operation, arguments, payload, stream)
+        with self._lock:
+            if identity in self._requests:
+                raise MalformedFrame(f"request {identity} is still running")
+            full = len(self._requests) >= MAX_IN_FLIGHT
+            if not full:
+                self._requests[identity] = request
+        if full:
+            self._fail(identity, ToolFailure("limit_requests", "too many requests in flight"))
+            return
+        row = OPERATIONS.get(operation)
+        if row is None or row.quick:
+            self._answer(identity, request)
+        else:
+            self._threads.submit(lambda: self._answer(identity, request))
+
+    def _answer(self, identity: int, request: Request) -> None:
+        try:
+            result, payload = execute(self._services, request)
+        except ToolFailure as failure:
+            self._forget(identity)
+            self._fail(identity, failure)
+            return
+        self._forget(identity)
+        self._send({"id": identity, "ok": True, "result": result}, payload)
+
+    def _forget(self, identity: int) -> None:
+        with self._lock:
+            self._requests.pop(identity, None)
+
+    def _fail(self, identity: int, failure: ToolFailure) -> None:
+        error: dict[str, object] = {"code": failure.code, "message": failure.message[:2000]}
+        if failure.data is not None:
+            error["data"] = failure.data
+        self._send({"id": identity, "ok": False, "error": error})
+
+    def _cancel(self, identity: object) -> None:
+        with self._lock:
+            request = self._requests.get(identity) if type(identity) is int else None
+        if request is not None:
+            # Killing a tree of processes takes time the reader must not lose.
+            self._threads.submit(request.cancel)
+
+    def _send(self, header: dict[str, object], payload: bytes = b"") -> bool:
+        """Write one frame; False when the peer is gone or does not read."""
+        with self._sending:
+            if self._closed:
+                return False
+            try:
+                send_frame(self._socket, header, payload)
+                return True
+            except OSError:
+                self._closed = True
+                self._shut_down()
+                return False
+
+    def _shut_down(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _end(self) -> None:
+        self._shut_down()
+        with self._sending:
+            self._closed = True
+        with self._lock:
+            running = list(self._requests.values())
+        for request in running:
+            request.cancel()
+        self._socket.close()
+
+
+def _parse_request(header: dict[str, object]) -> tuple[int, str, dict[str, object]]:
+    identity, operation = header.get("id"), header.get("op")
+    arguments = header.get("args", {})
+    if type(identity) is not int or not 0 <= identity < _MAX_ID:
+        raise MalformedFrame("`id` is not a number")
+    if not isinstance(operation, str) or not isinstance(arguments, dict):
+        raise MalformedFrame("`op` or `args` is missing or mistyped")
+    return identity, operation, arguments
+
+
+class Server:
+    """Accepts connections until it is told to stop."""
+
+    def __init__(self, listener: socket.socket, services: Services) -> None:
+        """Own `listener`, which is bound and listening."""
+        self._listener = listener
+        self._services = services
+        self._threads = Threads()
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def serve_forever(self) -> None:
+        """Accept and serve; returns only by an exception such as `SystemExit`."""
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:
+                if not _transient(error):
+                    raise
+                continue
+            if self._places.acquire(blocking=False):
+                self._threads.submit(lambda peer=connection: self._serve(peer))  # type: ignore[misc]
+            else:
+                _refuse(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            Connection(connection, self._services, self._threads).serve()
+        finally:
+            self._places.release()
+
+
+def _transient(error: OSError) -> bool:
+    """Whether accepting can go on: the listener itself is sound."""
+    if error.errno in (errno.EBADF, errno.EINVAL, errno.ENOTSOCK):
+        return False
+    # Out of descriptors, for example; without a pause this would spin.
+    time.sleep(0.05)
+    return True
+
+
+def _refuse(connection: socket.socket) -> None:
+    error = {"code": "limit_connections", "message": "too many connections"}
+    try:
+        connection.settimeout(0.1)
+        send_frame(connection, {"id": None, "ok": False, "error": error})
+    except OSError:
+        pass
+    finally:
+        connection.close()

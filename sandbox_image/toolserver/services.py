@@ -1,0 +1,66 @@
+"""What the operations of one tool server share: the project, the environment, what lives on."""
+
+from __future__ import annotations
+
+import os
+
+from sandbox_image.toolserver.environment import (
+    PRIVATE_DIRECTORY,
+    command_environment,
+)
+from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.interpreter import Interpreter, InterpreterLimits
+from sandbox_image.toolserver.jobs import JobTable
+from sandbox_image.toolserver.processes import ProgramMissing, find_program
+from sandbox_image.toolserver.roots import Root
+from sandbox_image.toolserver.tree import make_directory
+
+
+class Services:
+    """Built once at start and handed to every operation."""
+
+    def __init__(self, root: Root, own: dict[str, str], lua: list[str], limits: InterpreterLimits):
+        """Take the open root, the server's own variables and the interpreter's command."""
+        self.root = root
+        self.environment = command_environment(root.path, own)
+        self.jobs = JobTable()
+        self.interpreter = Interpreter(lua, self.environment, root.path, limits)
+        self.ripgrep = self._find("rg")
+
+    def _find(self, program: str) -> str | None:
+        try:
+            return find_program(program, self.environment["PATH"], "/")
+        except ProgramMissing:
+            return None
+
+    def prepare(self) -> None:
+        """Create HOME and TMPDIR where they are missing and can be made; a read-only project stays."""
+        if self.root.contains_text(self.environment["HOME"]):
+            try:
+                for name in ("HOME", "TMPDIR"):
+                    if self.root.contains_text(self.environment[name]):
+                        make_directory(self.root, self.environment[name])
+                self._ignore_private()
+            except (ToolFailure, OSError):
+                return
+
+    def _ignore_private(self) -> None:
+        with self.root.locate(f"{PRIVATE_DIRECTORY}/.gitignore", follow=False) as place:
+            handle = place.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            try:
+                os.write(handle, b"*\n")
+            finally:
+                os.close(handle)
+
+    def working_directory(self, path: str | None) -> str:
+        """Resolve the directory a command starts in; raises unless it is one beneath the root."""
+        if path is None or path == self.root.path:
+            return self.root.path
+        with self.root.locate(path) as place:
+            os.close(place.open(os.O_PATH | os.O_DIRECTORY))
+            return place.path
+
+    def close(self) -> None:
+        """End everything that outlives a request."""
+        self.jobs.close()
+        self.interpreter.close()
