@@ -1,0 +1,76 @@
+"""/cost, /theme, /export, /help and /quit: the client itself.
+
+Owns the help text's frame; its rows come from the catalogue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from tui.commands.desk import Desk
+from tui.commands.parse import Line, UsageError, nearest
+from tui.commands.sessions import absolute, escape
+from tui.render.palette import PALETTES
+from tui.state.tool_words import count, money
+
+
+async def cost(desk: Desk, line: Line) -> None:
+    """Show tokens and money of all open sessions."""
+    workspace = desk.workspace
+    desk.session()
+    rows = ["| session | model | in | out | cost |", "|-|-|-:|-:|-:|"]
+    for entry in workspace.order:
+        usage = entry.usage
+        price = money(usage.cost_usd) or "not known"
+        rows.append(
+            f"| {workspace.number_of(entry)}:{escape(entry.name)} | "
+            f"{escape(entry.qualified_model)} | {count(usage.input_tokens)} | "
+            f"{count(usage.output_tokens)} | {price} |"
+        )
+    desk.explain("\n".join(rows))
+
+
+async def theme(desk: Desk, line: Line) -> None:
+    """Choose the colours, or take the next ones."""
+    names = list(PALETTES)
+    if not line.arguments:
+        place = names.index(desk.theme()) if desk.theme() in names else -1
+        desk.choose_theme(names[(place + 1) % len(names)])
+        return
+    wanted = line.arguments[0].replace("-", "_")
+    if wanted not in names:
+        hint = nearest(wanted, names)
+        raise UsageError(
+            f"Themes: {', '.join(names)}." + (f" Did you mean {hint}?" if hint else "")
+        )
+    desk.choose_theme(wanted)
+
+
+async def export(desk: Desk, line: Line) -> None:
+    """Write the session as one portable document."""
+    entry = desk.session()
+    if len(line.arguments) > 1:
+        raise UsageError("/export [file]; put quotes around a name with blanks.")
+    name = line.arguments[0] if line.arguments else f"jido-{entry.id[:8]}.json"
+    path = Path(absolute(name, entry.project_path))
+    document = await desk.api.export(entry.id)
+    try:
+        await asyncio.to_thread(_write_new, path, document)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already; name another file.") from None
+    except OSError as fault:
+        raise UsageError(f"{path} cannot be written: {fault.strerror or fault}.") from None
+    desk.say(f"Exported: {desk.workspace.short_path(str(path))}.")
+
+
+def _write_new(path: Path, document: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(document)
+
+
+async def leave(desk: Desk, line: Line) -> None:
+    """End the client; sessions go on at the server."""
+    desk.leave()
