@@ -1,0 +1,22 @@
+"""What the tools of a running turn reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.agent.live import LiveWorkspace
+from orchestrator.agent.plan import TodoPlanStore
+from orchestrator.agent.request import Approval, LuaRunner
+
+
+@dataclass(kw_only=True)
+class TurnDeps:
+    """One turn's own things; the agent itself is shared by all turns of a process."""
+
+    plan: TodoPlanStore
+    lua: LuaRunner
+    workspace: LiveWorkspace
+    approval: Approval
+    allowed_tools: frozenset[str]
+    elapsed_ms: dict[str, float] = field(default_factory=dict)
+    """Milliseconds of each call that ran, by call."""

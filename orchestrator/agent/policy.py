@@ -1,0 +1,84 @@
+"""What the agent may do unasked, and how long each call took.
+
+Owns which tools wait for approval in which mode. Refuses to answer for the
+user: a call that waits ends the run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.capabilities.abstract import ValidatedToolArgs, WrapToolExecuteHandler
+from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.tools import RunContext, ToolDefinition
+
+from orchestrator.agent.deps import TurnDeps
+from orchestrator.agent.live import current_call
+from orchestrator.agent.request import Approval
+
+COMMAND_TOOLS: Final = frozenset({"run_command", "lua"})
+"""Tools that run code in the sandbox."""
+
+EDIT_TOOLS: Final = frozenset({"write_file", "edit_file"})
+"""Tools that change files."""
+
+_ASKED: Final[dict[Approval, frozenset[str]]] = {
+    "ask": COMMAND_TOOLS | EDIT_TOOLS,
+    "edits": COMMAND_TOOLS,
+    "all": frozenset(),
+}
+_REASONS: Final = {
+    "run_command": "Runs a command in the session's sandbox.",
+    "lua": "Runs a Lua script in the session's sandbox.",
+    "write_file": "Writes a file of the project.",
+    "edit_file": "Changes a file of the project.",
+}
+
+
+def needs_approval(tool: str, approval: Approval, allowed_tools: frozenset[str]) -> bool:
+    """Say whether a call of `tool` waits for the user's word."""
+    return tool in _ASKED[approval] and tool not in allowed_tools
+
+
+def approval_reason(tool: str) -> str:
+    """Return why `tool` asks, in one sentence."""
+    return _REASONS.get(tool, "Acts in the session's sandbox.")
+
+
+@dataclass
+class TurnPolicy(AbstractCapability[TurnDeps]):
+    """Marks tools that ask, and measures each call."""
+
+    async def prepare_tools(
+        self, ctx: RunContext[TurnDeps], tool_defs: list[ToolDefinition]
+    ) -> list[ToolDefinition]:
+        """Mark the tools that wait for approval in this turn."""
+        deps = ctx.deps
+        return [
+            replace(tool, kind="unapproved")
+            if needs_approval(tool.name, deps.approval, deps.allowed_tools)
+            else tool
+            for tool in tool_defs
+        ]
+
+    async def wrap_tool_execute(
+        self,
+        ctx: RunContext[TurnDeps],
+        *,
+        call: ToolCallPart,
+        tool_def: ToolDefinition,
+        args: ValidatedToolArgs,
+        handler: WrapToolExecuteHandler,
+    ) -> Any:
+        """Run the call, measured, with its commands' output shown live."""
+        shown = call.tool_call_id if call.tool_name in COMMAND_TOOLS else None
+        token = current_call.set(shown)
+        started = time.perf_counter()
+        try:
+            return await handler(args)
+        finally:
+            ctx.deps.elapsed_ms[call.tool_call_id] = (time.perf_counter() - started) * 1000
+            current_call.reset(token)
