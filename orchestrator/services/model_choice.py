@@ -1,0 +1,100 @@
+"""Which models can be chosen, and which one new sessions start with.
+
+Owns the list shown to people and the default per provider. Refuses keys: which
+providers are configured is what the workers announce, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from orchestrator.domain.models import OFFLINE_MODEL, OFFLINE_PROVIDER, SessionConfig, parse_model
+from orchestrator.settings import Settings
+from orchestrator.store.facade import Store
+from orchestrator.wire.bodies import ModelInfo, Models
+
+WORKER: Final = "worker"
+"""Kind under which workers announce themselves, with the list `providers`."""
+
+CATALOGUE: Final[tuple[tuple[str, str], ...]] = (
+    ("anthropic", "claude-sonnet-5-5"),
+    ("anthropic", "claude-opus-5-5"),
+    ("anthropic", "claude-haiku-5-5"),
+    ("openai", "gpt-6.1-sol"),
+    ("openai", "gpt-6-luna"),
+    ("openai-responses", "gpt-6.1-sol"),
+    ("google", "gemini-3.8-flash"),
+    ("google", "gemini-3.1-pro-preview"),
+    ("ollama", "qwen3-coder"),
+    (OFFLINE_PROVIDER, OFFLINE_MODEL),
+)
+"""Provider and model; any other name of a provider's is accepted, this is what is offered."""
+
+PREFERENCE: Final = ("anthropic", "openai", "google")
+"""Providers by whose key the default is found; the first of each in CATALOGUE is taken."""
+
+_KEYS: Final = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    "openai": "OPENAI_API_KEY",
+    "openai-responses": "OPENAI_API_KEY",
+    "google": "GEMINI_API_KEY",
+}
+
+
+class ModelService:
+    """Answers what can be chosen here."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Judge by the workers' announcements in `store`."""
+        self._store = store
+        self._settings = settings
+
+    async def default(self) -> SessionConfig:
+        """Return the configuration that new sessions start with."""
+        provider, model = self._choose(await self._configured())
+        return SessionConfig(
+            provider=provider,
+            model=model,
+            temperature=self._settings.temperature,
+            max_tokens=self._settings.max_tokens,
+        )
+
+    async def models(self) -> Models:
+        """Return the models on offer, each with whether it can be used here."""
+        configured = await self._configured()
+        provider, model = self._choose(configured)
+        chosen = (provider, model)
+        offered = CATALOGUE if chosen in CATALOGUE else (chosen, *CATALOGUE)
+        return Models(
+            items=[_info(provider, model, configured) for provider, model in offered],
+            default=f"{provider}:{model}",
+        )
+
+    async def _configured(self) -> frozenset[str] | None:
+        """Return the providers that can be used; None while no worker says so."""
+        announced = await self._store.presence.present(WORKER)
+        return None if announced is None else _providers(announced)
+
+    def _choose(self, configured: frozenset[str] | None) -> tuple[str, str]:
+        if self._settings.model is not None:
+            return parse_model(self._settings.model)
+        for provider in PREFERENCE:
+            if configured is not None and provider in configured:
+                return next(entry for entry in CATALOGUE if entry[0] == provider)
+        return OFFLINE_PROVIDER, OFFLINE_MODEL
+
+
+def _providers(announced: dict[str, Any]) -> frozenset[str]:
+    named = announced.get("providers", [])
+    return frozenset(str(name) for name in named) | {OFFLINE_PROVIDER}
+
+
+def _info(provider: str, model: str, configured: frozenset[str] | None) -> ModelInfo:
+    identifier = f"{provider}:{model}"
+    if configured is None:
+        return ModelInfo(id=identifier, available=False, reason="No worker is running.")
+    if provider in configured:
+        return ModelInfo(id=identifier, available=True)
+    key = _KEYS.get(provider)
+    reason = f"Set {key} for the worker." if key else "The worker cannot reach this provider."
+    return ModelInfo(id=identifier, available=False, reason=reason)

@@ -1,0 +1,210 @@
+"""Sessions: create, watch, change, restart, close.
+
+Owns the order of steps. Refuses transport and engines: a sandbox starts and
+stops because its intent changed and the supervisor was woken.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+
+from orchestrator.domain.errors import JidoError, SessionNotReady, SupervisorUnavailable
+from orchestrator.domain.events import NewEvent
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.limits import START_TIMEOUT_S
+from orchestrator.domain.models import ConfigChange, merge_config
+from orchestrator.domain.names import validate_name
+from orchestrator.domain.session import Session
+from orchestrator.services.clock import now
+from orchestrator.services.model_choice import ModelService
+from orchestrator.services.project_settings import apply_project
+from orchestrator.services.saving import Saving
+from orchestrator.services.starting import Starter
+from orchestrator.services.story import session_event
+from orchestrator.services.turns import TurnService
+from orchestrator.store.facade import Store
+
+CLOSE_TIMEOUT_S: Final = 15.0
+"""Seconds a sandbox may take to end before the caller is told to try again."""
+
+SETTLE_TIMEOUT_S: Final = 5.0
+"""Seconds a cancelled turn may take to end before its session is closed anyway."""
+
+_LOOK_AGAIN_S: Final = 1.0
+"""Seconds after which a waiting call looks again although nothing woke it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class SessionService:
+    """What clients do with live sessions."""
+
+    def __init__(
+        self,
+        store: Store,
+        starter: Starter,
+        models: ModelService,
+        turns: TurnService,
+        saving: Saving,
+    ) -> None:
+        """Work on the records in `store`."""
+        self._store = store
+        self._starter = starter
+        self._models = models
+        self._turns = turns
+        self._saving = saving
+
+    async def create(
+        self, path: str | None, name: str | None, change: ConfigChange | None
+    ) -> Session:
+        """Claim a slot and the path; the sandbox starts afterwards.
+
+        Raises one of the `project_path_*` family, InvalidName, NameTooLong, a fault of the
+        configuration, SessionLimitReached, ProjectAlreadyOpen or SupervisorUnavailable.
+        """
+        chosen = validate_name(name) if name is not None else None
+        found = await self._starter.inspect(path)
+        config = apply_project(await self._models.default(), found.real_path, found.settings)
+        if change is not None:
+            config = merge_config(config, change)
+        moment = now()
+        session = Session(
+            id=new_id(),
+            name=chosen or await self._starter.name_for(found.real_path),
+            project_path=found.real_path,
+            config=config,
+            language=found.language,
+            created_at=moment,
+            updated_at=moment,
+        )
+        return await self._starter.claim(session, found)
+
+    async def get(self, session_id: str) -> Session:
+        """Return a live session; raises SessionNotFound."""
+        return await self._store.sessions.get(session_id)
+
+    async def list(self) -> list[Session]:
+        """Return the live sessions by creation."""
+        return await self._store.sessions.list()
+
+    async def settled(self, session_id: str, timeout_s: float = START_TIMEOUT_S) -> Session:
+        """Wait until the session is neither starting nor restarting, or `timeout_s` seconds.
+
+        Raises SessionNotFound when it is gone meanwhile.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._store.signals.watch(f"session:{session_id}") as watch:
+            while True:
+                session = await self._store.sessions.get(session_id)
+                left = deadline - time.monotonic()
+                if session.status not in ("starting", "restarting") or left <= 0:
+                    return session
+                await watch.wait(min(left, _LOOK_AGAIN_S))
+
+    async def update(
+        self, session_id: str, name: str | None, change: ConfigChange | None
+    ) -> Session:
+        """Rename or configure; what is not given stays.
+
+        Raises SessionNotFound, InvalidName, NameTooLong or a fault of the configuration.
+        """
+        chosen = validate_name(name) if name is not None else None
+
+        def changed(session: Session) -> Session:
+            config = session.config if change is None else merge_config(session.config, change)
+            fields = {"name": chosen or session.name, "config": config}
+            if fields == {"name": session.name, "config": session.config}:
+                return session
+            return session.model_copy(update={**fields, "updated_at": now()})
+
+        return await self._store.sessions.update(session_id, changed, _told)
+
+    async def restart(self, session_id: str) -> Session:
+        """Ask for a fresh sandbox; the conversation stays.
+
+        Raises SessionNotFound, or SessionNotReady while it starts or closes.
+        """
+        session = await self._store.sessions.get(session_id)
+        if session.status in ("starting", "closing"):
+            raise SessionNotReady(
+                f"The session is {session.status}; it can be restarted once it is ready or failed."
+            )
+        session = await self._store.sessions.update(
+            session_id,
+            _restarting,
+            lambda _, after: [session_event("session.restarting", after)],
+        )
+        await self._store.sessions.set_desired(session_id, "running", bump=True)
+        return session
+
+    async def close(self, session_id: str, save: bool) -> None:
+        """End a session: its turns, then, when `save`, its record on disk, then its sandbox.
+
+        Raises SessionNotFound; SavedLimitReached, NoSpace or ArchiveUnavailable before anything
+        was ended; SupervisorUnavailable when the sandbox does not end in time, in which case
+        closing again goes on with it.
+        """
+        await self._store.sessions.get(session_id)
+        if save:
+            await self._saving.ensure_room(session_id)
+        session = await self._store.sessions.update(session_id, _closing, lambda _, __: [])
+        await self._end_turns(session_id)
+        if save:
+            await self._saving.save(session, closed_at=now())
+        else:
+            await self._saving.discard(session_id)
+        await self._store.sessions.set_desired(session_id, "stopped")
+        await self._gone(session_id)
+
+    async def finish_closings(self) -> None:
+        """Go on with sessions whose closing was cut short by a crash."""
+        for session in await self._store.sessions.list():
+            if session.status != "closing":
+                continue
+            try:
+                await self.close(session.id, save=True)
+            except JidoError as error:
+                _log.warning("session.close_unfinished", session=session.id, code=error.code)
+
+    async def _end_turns(self, session_id: str) -> None:
+        """Cancel every turn and wait briefly, so that what was written so far is saved too."""
+        with self._store.signals.watch(f"session:{session_id}") as watch:
+            await self._turns.cancel_all(session_id)
+            deadline = time.monotonic() + SETTLE_TIMEOUT_S
+            while await self._store.turns.active(session_id) is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                await watch.wait(min(left, _LOOK_AGAIN_S))
+
+    async def _gone(self, session_id: str) -> None:
+        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+        with self._store.signals.watch(f"session:{session_id}") as watch:
+            while await self._store.sessions.find(session_id) is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise SupervisorUnavailable(
+                        "The session is saved, but its sandbox has not ended yet. Close it again, "
+                        "and see that the supervisor runs."
+                    )
+                await watch.wait(min(left, _LOOK_AGAIN_S))
+
+
+def _told(before: Session, after: Session) -> list[NewEvent]:
+    told = []
+    if after.name != before.name:
+        told.append(session_event("session.renamed", after))
+    if after.config != before.config:
+        told.append(session_event("session.configured", after))
+    return told
+
+
+def _restarting(session: Session) -> Session:
+    return session.model_copy(update={"status": "restarting", "error": None, "updated_at": now()})
+
+
+def _closing(session: Session) -> Session:
+    return session.model_copy(update={"status": "closing", "updated_at": now()})

@@ -1,0 +1,98 @@
+"""Starting a session: from a path to a claimed slot.
+
+Owns the order of steps that a new and a resumed session share: form, the
+supervisor's look at the directory, the claim. Refuses to start a sandbox itself:
+the claim's intent wakes the supervisor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.domain.errors import SupervisorUnavailable
+from orchestrator.domain.events import NewEvent
+from orchestrator.domain.names import name_from_path, unique_name
+from orchestrator.domain.paths import validate_form
+from orchestrator.domain.session import Session
+from orchestrator.services.story import session_event
+from orchestrator.settings import Settings, parse_size
+from orchestrator.store.facade import Store
+from orchestrator.store.intents import SandboxIntent
+
+INSPECT_TIMEOUT_S: Final = 15.0
+"""Seconds the supervisor may take to look at a directory."""
+
+
+class Inspection(BaseModel):
+    """What the supervisor found out about a project directory."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    real_path: str
+    """Absolute, symbolic links resolved."""
+    owner_uid: int = Field(ge=0)
+    owner_gid: int = Field(ge=0)
+    language: str | None = None
+    """None when no marker file was found."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """The project's own choices; empty when it has none."""
+
+
+class Starter:
+    """Claims slots and paths for sessions."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Ask the supervisor through `store`."""
+        self._store = store
+        self._settings = settings
+
+    async def inspect(self, path: str | None) -> Inspection:
+        """Return what the directory is.
+
+        Raises one of the `project_path_*` family, InvalidSettings or SupervisorUnavailable.
+        """
+        form = validate_form(path)
+        reply = await self._store.requests.call("inspect_path", {"path": form}, INSPECT_TIMEOUT_S)
+        try:
+            return Inspection.model_validate(reply)
+        except ValidationError as error:
+            raise SupervisorUnavailable(
+                "The supervisor answered in a form this server does not know. "
+                "Run the same version of both."
+            ) from error
+
+    async def name_for(self, real_path: str) -> str:
+        """Return a name made of the directory's own that no live session shows."""
+        taken = [session.name for session in await self._store.sessions.list()]
+        return unique_name(name_from_path(real_path), taken)
+
+    async def claim(
+        self, session: Session, found: Inspection, events: Iterable[NewEvent] = ()
+    ) -> Session:
+        """Record the session and what its sandbox should be, in one step.
+
+        Raises SessionLimitReached or ProjectAlreadyOpen.
+        """
+        story = [session_event("session.created", session), *events]
+        return await self._store.sessions.claim(
+            session, self._intent(session, found), self._settings.max_sessions, story
+        )
+
+    def _intent(self, session: Session, found: Inspection) -> SandboxIntent:
+        settings = self._settings
+        return SandboxIntent(
+            session_id=session.id,
+            project_path=found.real_path,
+            owner_uid=found.owner_uid,
+            owner_gid=found.owner_gid,
+            image=settings.sandbox_image,
+            memory_bytes=parse_size(settings.sandbox_memory),
+            cpus=settings.sandbox_cpus,
+            pids=settings.sandbox_pids,
+            tmpfs_bytes=parse_size(settings.sandbox_tmpfs),
+            network=settings.sandbox_network,
+            oci_runtime=settings.oci_runtime,
+        )
