@@ -29,7 +29,11 @@ PYTHON: Final = ["/usr/bin/python3", "-I", "-S", "-E"]
 TOOLSERVER: Final = "/opt/jido/toolserver"
 SEARCH_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
-RELAY: Final = ["/usr/bin/socat", "-", f"ABSTRACT-CONNECT:{ABSTRACT_NAME},retry=4000,interval=0.005"]
+RELAY: Final = [
+    "/usr/bin/socat",
+    "-",
+    f"ABSTRACT-CONNECT:{ABSTRACT_NAME},retry=4000,interval=0.005",
+]
 """Copies a command's streams to the tool server, trying for 20 s while that starts."""
 
 
@@ -48,7 +52,9 @@ def environment(project_path: str) -> dict[str, str]:
     }
 
 
-def session_container(spec: SandboxSpec, layout: Layout, *, user_namespaces: bool) -> dict[str, Any]:
+def session_container(
+    spec: SandboxSpec, layout: Layout, *, user_namespaces: bool
+) -> dict[str, Any]:
     """Return the arguments of `create_container` for a session's sandbox."""
     host = host_config(spec, project_mounts(spec, layout), user_namespaces=user_namespaces)
     if spec.limits.network == "open":

@@ -37,8 +37,6 @@ class Tracked:
     container_id: str
     out_of_memory: bool = False
     """Whether the kernel has ended one of its processes for want of memory."""
-    ended: bool = False
-    """Whether its end has been reported."""
 
 
 class EngineWatch:
@@ -51,11 +49,16 @@ class EngineWatch:
         self._tracked: dict[str, Tracked] = {}
         self._exits: asyncio.Queue[SandboxExit | None] = asyncio.Queue(MAX_WAITING_EXITS)
         self._listener: asyncio.Task[None] | None = None
+        self._looks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def track(self, tracked: Tracked) -> None:
-        """Expect this container to live."""
+        """Expect this container to live, and look once whether it does already not."""
         self._tracked[tracked.session_id] = tracked
+        if self._listener is not None:
+            look = asyncio.create_task(self._look(tracked))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
 
     def forget(self, session_id: str) -> None:
         """Expect nothing of this session any more."""
@@ -80,19 +83,18 @@ class EngineWatch:
         self._closed = True
         with suppress(asyncio.QueueFull):
             self._exits.put_nowait(None)
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        tasks = [*self._looks, *([self._listener] if self._listener else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _listen(self) -> None:
         wait = FIRST_RETRY_S
         while True:
             connected = asyncio.Event()
-            try:
+            # The engine restarts or is away; what happens meanwhile is found afterwards.
+            with suppress(StreamBroken, OSError, JidoError):
                 await self._follow(connected)
-            except (StreamBroken, OSError, JidoError):
-                # The engine restarts or is away; what happens meanwhile is found below.
-                pass
             wait = FIRST_RETRY_S if connected.is_set() else min(wait * 2, LAST_RETRY_S)
             await asyncio.sleep(wait)
 
@@ -119,6 +121,11 @@ class EngineWatch:
         for tracked in list(self._tracked.values()):
             await self._report_if_dead(tracked)
 
+    async def _look(self, tracked: Tracked) -> None:
+        # When the engine is away, the stream breaks too and looks after it is back.
+        with suppress(JidoError):
+            await self._report_if_dead(tracked)
+
     async def _handle(self, event: dict[str, Any]) -> None:
         actor = event.get("Actor") or {}
         session_id = (actor.get("Attributes") or {}).get(SESSION_LABEL, "")
@@ -142,9 +149,8 @@ class EngineWatch:
             await self._report(tracked, seen["State"])
 
     async def _report(self, tracked: Tracked, state: dict[str, Any] | None) -> None:
-        if tracked.ended or self._tracked.get(tracked.session_id) is not tracked:
+        if self._tracked.get(tracked.session_id) is not tracked:
             return
-        tracked.ended = True
         self.forget(tracked.session_id)
         await self._exits.put(_exit(tracked, state))
 

@@ -20,7 +20,9 @@ def require_sane(limits: SandboxLimits) -> None:
             "Raise JIDO_SANDBOX_MEMORY."
         )
     if not 0 < limits.cpus <= 1024:
-        raise InvalidLimits(f"Sandbox CPUs of {limits.cpus} are not above 0. Set JIDO_SANDBOX_CPUS.")
+        raise InvalidLimits(
+            f"Sandbox CPUs of {limits.cpus} are not above 0. Set JIDO_SANDBOX_CPUS."
+        )
     if limits.pids < MIN_PIDS:
         raise InvalidLimits(
             f"A sandbox of {limits.pids} processes is below {MIN_PIDS}. Raise JIDO_SANDBOX_PIDS."
