@@ -152,9 +152,11 @@ class Collector:
         """Keep at most `limit` bytes of each stream."""
         self._streams = {"stdout": HeadAndTail(limit), "stderr": HeadAndTail(limit)}
 
-    def add(self, stream: str, data: bytes) -> None:
-        """Take output of one stream."""
-        self._streams[stream].add(data)
+    def add(self, stream: str, data: bytes) -> int:
+        """Take output of one stream; returns how much that stream has written in all."""
+        kept = self._streams[stream]
+        kept.add(data)
+        return kept.total
 
     def reply(self) -> tuple[dict[str, object], bytes]:
         """Describe and join what was kept: for each stream head length, tail length and cut."""

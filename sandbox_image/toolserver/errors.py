@@ -73,7 +73,7 @@ _BY_ERRNO = {
 
 
 class ToolFailure(Exception):
-    """A failure with a code of the closed set, a sentence, and optional JSON data."""
+    """A failure with a code of the closed set, a sentence, and optionally JSON data and raw bytes."""
 
     def __init__(self, code: str, message: str, data: dict[str, object] | None = None) -> None:
         """Refuse nothing: `code` is checked once more where the reply is written."""
@@ -81,6 +81,7 @@ class ToolFailure(Exception):
         self.code = code
         self.message = message
         self.data = data
+        self.payload = b""
 
 
 def from_os_error(error: OSError, subject: str) -> ToolFailure:

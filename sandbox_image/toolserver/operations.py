@@ -184,10 +184,11 @@ def _run(services: Services, request: Request) -> Reply:
     timeout_s = arguments.seconds("timeout_s", None, commands.MAX_TIMEOUT_S)
     limit = arguments.integer("keep_bytes", DEFAULT_OUTPUT_BYTES, 0, commands.MAX_KEPT_BYTES // 2)
     collector = commands.Collector(limit)
-    stream = arguments.flag("stream")
+    stream, bounded = arguments.flag("stream"), arguments.flag("stop_at_limit")
 
     def on_output(name: str, data: bytes) -> None:
-        collector.add(name, data)
+        if collector.add(name, data) > limit and bounded:
+            raise ToolFailure("too_large", f"the command wrote more than {limit} bytes")
         if stream:
             request.stream(name, data)
 
@@ -196,8 +197,7 @@ def _run(services: Services, request: Request) -> Reply:
     try:
         code = command.run(stdin, timeout_s, on_output)
     except ToolFailure as failure:
-        described, kept = collector.reply()
-        failure.data = {**described, "kept": kept[:32768].decode("latin-1")}
+        failure.data, failure.payload = collector.reply()
         raise
     described, kept = collector.reply()
     return {"exit_code": code, **described}, kept
@@ -292,7 +292,7 @@ OPERATIONS: dict[str, Operation] = {
     "rename": Operation(_rename, "path target overwrite", quick=True),
     "realpath": Operation(_realpath, "path", quick=True),
     "edit": Operation(_edit, "path expected_hash"),
-    "run": Operation(_run, f"{_START} timeout_s keep_bytes stream"),
+    "run": Operation(_run, f"{_START} timeout_s keep_bytes stop_at_limit stream"),
     "glob": Operation(_glob, "pattern path limit"),
     "find": Operation(_find, "query limit"),
     "grep": Operation(_grep, search.GREP_ARGUMENTS),

@@ -160,7 +160,7 @@ class Connection:
         error: dict[str, object] = {"code": failure.code, "message": failure.message[:2000]}
         if failure.data is not None:
             error["data"] = failure.data
-        self._send({"id": identity, "ok": False, "error": error})
+        self._send({"id": identity, "ok": False, "error": error}, failure.payload)
 
     def _cancel(self, identity: object) -> None:
         with self._lock:
@@ -192,11 +192,15 @@ class Connection:
         self._shut_down()
         with self._sending:
             self._closed = True
+        self.cancel_all()
+        self._socket.close()
+
+    def cancel_all(self) -> None:
+        """Cancel every request that still runs."""
         with self._lock:
             running = list(self._requests.values())
         for request in running:
             request.cancel()
-        self._socket.close()
 
 
 def _parse_request(header: dict[str, object]) -> tuple[int, str, dict[str, object]]:
@@ -217,7 +221,8 @@ class Server:
         self._listener = listener
         self._services = services
         self._threads = Threads()
-        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._open: set[Connection] = set()
 
     def serve_forever(self) -> None:
         """Accept and serve; returns only by an exception such as `SystemExit`."""
@@ -228,16 +233,29 @@ class Server:
                 if not _transient(error):
                     raise
                 continue
-            if self._places.acquire(blocking=False):
-                self._threads.submit(lambda peer=connection: self._serve(peer))  # type: ignore[misc]
-            else:
+            peer = Connection(connection, self._services, self._threads)
+            with self._lock:
+                full = len(self._open) >= MAX_CONNECTIONS
+                if not full:
+                    self._open.add(peer)
+            if full:
                 _refuse(connection)
+            else:
+                self._threads.submit(lambda one=peer: self._serve(one))  # type: ignore[misc]
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, peer: Connection) -> None:
         try:
-            Connection(connection, self._services, self._threads).serve()
+            peer.serve()
         finally:
-            self._places.release()
+            with self._lock:
+                self._open.discard(peer)
+
+    def close(self) -> None:
+        """End all connections and what runs for them."""
+        with self._lock:
+            peers = list(self._open)
+        for peer in peers:
+            peer.cancel_all()
 
 
 def _transient(error: OSError) -> bool:

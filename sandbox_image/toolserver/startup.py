@@ -133,8 +133,10 @@ def main(words: list[str]) -> int:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     services = Services(root, dict(os.environ), options.lua_command, options.limits)
     services.prepare()
+    server = Server(listener, services)
     try:
-        Server(listener, services).serve_forever()
+        server.serve_forever()
     finally:
+        server.close()
         services.close()
     return 0

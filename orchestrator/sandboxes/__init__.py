@@ -1,0 +1,1 @@
+"""Sandboxes from outside: what starts and stops them, and the channel into a running one."""
