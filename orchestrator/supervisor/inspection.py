@@ -97,7 +97,7 @@ def inspect(path: str | None, places: Places) -> dict[str, Any]:
         names = _names(handle, real_path, status)
         project = read_project_settings(handle)
     return {
-        "path": real_path,
+        "real_path": real_path,
         "owner_uid": status.st_uid,
         "owner_gid": status.st_gid,
         "language": detect_language(names),
