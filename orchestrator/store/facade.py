@@ -1,10 +1,13 @@
-"""The store as one object (being built)."""
+"""Everything kept in Redis as one object, opened once per process and event loop."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from orchestrator.domain.errors import StoreUnavailable
+from orchestrator.store.connection import Connection
 from orchestrator.store.events import EventStore
 from orchestrator.store.history import HistoryStore
 from orchestrator.store.leases import Leases
@@ -18,26 +21,48 @@ from orchestrator.store.turns import TurnStore
 
 
 class Store:
-    """Everything kept in Redis."""
+    """The rooms of the store, sharing one connection. Belongs to one event loop and process."""
 
-    sessions: SessionStore
-    events: EventStore
-    turns: TurnStore
-    history: HistoryStore
-    signals: Signals
-    requests: Requests
-    leases: Leases
-    presence: Presence
-    queue: TurnQueue
-    rates: Rates
+    def __init__(self, url: str) -> None:
+        """Prepare everything for `url` without connecting; prefer `open`, which also closes."""
+        self._connection = Connection(url)
+        self.sessions = SessionStore(self._connection)
+        self.events = EventStore(self._connection)
+        self.turns = TurnStore(self._connection)
+        self.history = HistoryStore(self._connection)
+        self.signals = Signals(self._connection)
+        self.requests = Requests(self._connection)
+        self.leases = Leases(self._connection)
+        self.presence = Presence(self._connection)
+        self.rates = Rates(self._connection)
+        self.queue = TurnQueue(url)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str) -> AsyncIterator[Store]:
-        """Connect lazily; everything retries while the server is away."""
-        raise NotImplementedError
-        yield cls()
+        """Open the store at `url` for the length of the block.
+
+        Connects at first use; while the server is away every call retries for some seconds
+        before it raises StoreUnavailable.
+        """
+        store = cls(url)
+        try:
+            yield store
+        finally:
+            await store.close()
 
     async def ping(self, timeout_s: float = 1.0) -> None:
-        """Raises StoreUnavailable within `timeout_s` seconds."""
-        raise NotImplementedError
+        """Return when the server answers; raises StoreUnavailable within `timeout_s` seconds."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connection.ask("PING")
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"Redis did not answer within {timeout_s:g} seconds. Check that it runs."
+            ) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.signals.close()
+        self.queue.close()
+        await self._connection.close()

@@ -1,0 +1,1 @@
+"""Tests of everything; each directory says what it needs."""

@@ -1,0 +1,1 @@
+"""What holds when things die."""

@@ -1,0 +1,1 @@
+"""Rooms on the real parts they use."""

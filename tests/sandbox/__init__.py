@@ -1,0 +1,1 @@
+"""What a sandbox allows and denies."""
