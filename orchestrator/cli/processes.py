@@ -1,0 +1,36 @@
+"""`jido serve`, `jido work` and `jido supervise`: one process each."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Serve the api on JIDO_HOST and JIDO_PORT."""
+    from orchestrator.cli.serving import serve_api
+    from orchestrator.settings import load_settings
+
+    return serve_api(load_settings(), listen_fd)
+
+
+def work() -> int:
+    """Run turns from the queue."""
+    from orchestrator.settings import load_settings
+    from orchestrator.worker.pool import run_worker
+
+    run_worker(load_settings())
+    return 0
+
+
+def supervise() -> int:
+    """Keep sandboxes as they are wanted; the only process that talks to the engine."""
+    from orchestrator.settings import load_settings
+    from orchestrator.supervisor.main import run_supervisor
+
+    asyncio.run(run_supervisor(load_settings()))
+    return 0

@@ -1,0 +1,136 @@
+"""The project a command works on, and the session for it.
+
+Owns how a path of the command line becomes one the server understands, and that a
+session opened for a command is closed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from orchestrator.cli.failures import UsageError
+from orchestrator.cli.http import DeadlinePassed, EventFollower
+from orchestrator.domain.errors import (
+    JidoError,
+    ProjectPathNotDirectory,
+    ProjectPathNotFound,
+    SessionNotFound,
+    Unavailable,
+)
+from orchestrator.local.http import Api
+from orchestrator.wire.problems import Problem
+
+START_S = 90.0
+"""Seconds a session may take to become ready."""
+CLOSE_S = 30.0
+"""Seconds a session may take to close."""
+
+
+class SessionFailed(Unavailable):
+    """The session's sandbox did not start."""
+
+    code = "session_failed"
+    title = "Session failed to start"
+
+
+def project_path(project: Path | None) -> str:
+    """Return the absolute path of a project; None means the current directory."""
+    try:
+        return os.path.abspath(project or Path.cwd())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The project cannot be found: {error}.") from error
+
+
+def check_project(path: str, *, elsewhere: bool) -> None:
+    """Refuse at once what cannot be a project; `elsewhere` leaves it to a server named by URL.
+
+    Raises ProjectPathNotFound or ProjectPathNotDirectory.
+    """
+    if elsewhere or "\0" in path:
+        return
+    try:
+        if not os.path.lexists(path):
+            raise ProjectPathNotFound(f"{path} does not exist. Name an existing directory.")
+        if not os.path.isdir(path):
+            raise ProjectPathNotDirectory(f"{path} is not a directory. Name the directory.")
+    except OSError as error:
+        raise UsageError(f"{path[:200]} cannot be a project: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def session_for(api: Api, project: Path | None, session: str | None) -> Iterator[dict[str, Any]]:
+    """Yield a ready session: the one named, the one open on the project, or a new one.
+
+    A new one is closed afterwards, unsaved.
+    """
+    if session is not None:
+        yield find_session(api, session)
+        return
+    path = project_path(project)
+    open_sessions = api.call("GET", "/v1/sessions")["items"]
+    real = os.path.realpath(path)
+    for candidate in open_sessions:
+        if candidate["project_path"] in {path, real}:
+            yield candidate
+            return
+    created = api.call("POST", "/v1/sessions", {"project_path": path})
+    try:
+        yield wait_session(api, created)
+    finally:
+        close_session(api, created["id"], save=False)
+
+
+def find_session(api: Api, target: str) -> dict[str, Any]:
+    """Return the live session with this id, beginning of an id, number or name.
+
+    Raises SessionNotFound, also when several match.
+    """
+    items: list[dict[str, Any]] = api.call("GET", "/v1/sessions")["items"]
+    if target.isdecimal() and 1 <= int(target) <= len(items):
+        return items[int(target) - 1]
+    exact = [item for item in items if target in {item["id"], item["name"]}]
+    found = exact or [item for item in items if len(target) >= 4 and item["id"].startswith(target)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{item['name']} ({item['id'][:8]})" for item in items) or "none"
+    what = "names several sessions" if found else "is no live session"
+    raise SessionNotFound(f"“{target[:80]}” {what}. Live: {known}.")
+
+
+def wait_session(api: Api, session: dict[str, Any]) -> dict[str, Any]:
+    """Wait until a new session is ready and return it; raises SessionFailed."""
+    if session["status"] == "ready":
+        return session
+    try:
+        for event in EventFollower(api, session["id"]).follow(time.monotonic() + START_S):
+            if event["type"] == "session.ready":
+                break
+            if event["type"] in {"session.failed", "session.closed"}:
+                raise SessionFailed(failure_of(event))
+    except DeadlinePassed:
+        raise SessionFailed(f"The sandbox was not ready after {START_S:.0f} seconds.") from None
+    current: dict[str, Any] = api.call("GET", f"/v1/sessions/{quote(session['id'])}")
+    return current
+
+
+def failure_of(event: dict[str, Any]) -> str:
+    """Return why a session ended, from its event."""
+    reason = event["data"].get("session", {}).get("error")
+    return str(reason or "The session was closed by somebody else.")
+
+
+def close_session(api: Api, session_id: str, *, save: bool) -> None:
+    """Close a session; gone is success, and an unreachable server closes it later itself."""
+    with contextlib.suppress(JidoError):
+        try:
+            flag = "true" if save else "false"
+            api.call("DELETE", f"/v1/sessions/{session_id}?save={flag}", timeout_s=CLOSE_S)
+        except Problem as problem:
+            if problem.status not in {404, 409}:
+                raise
