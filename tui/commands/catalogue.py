@@ -35,7 +35,10 @@ async def show_help(desk: Desk, line: Line) -> None:
         rows.append(f"| {sessions.escape(usage)} | {sessions.escape(command.summary)} |")
     keys = ["", "| key | |", "|-|-|"]
     keys += [f"| {sessions.escape(key)} | {sessions.escape(words)} |" for key, words in KEYS]
-    notes = "\nAt most ten sessions at once. A session is saved as each turn ends; names have up to 50 characters."
+    notes = (
+        "\nAt most ten sessions at once. A session is saved as each turn ends; "
+        "names have up to 50 characters."
+    )
     desk.explain("\n".join([*rows, *keys, notes]))
 
 

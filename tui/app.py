@@ -1,0 +1,183 @@
+"""The application: puts the parts together and lets outcomes flow.
+
+Owns the one `Workspace`, changes it only by `reduce` in its handlers, and brings changes to
+the screen at a pace. Keys and their meaning are in `tui.screens.main`.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from pathlib import Path
+
+from textual import events
+from textual.app import App
+from textual.message import Message
+
+from tui.client import Api
+from tui.commands.desk import Desk
+from tui.commands.dispatch import dispatch
+from tui.http import Http
+from tui.keyboard import Keyboard
+from tui.pace import Pace
+from tui.render.palette import DARK, PALETTES, Palette
+from tui.screens.main import MainScreen
+from tui.state.outcomes import HistoryLoaded, Outcome
+from tui.state.reduce import reduce
+from tui.state.workspace import Workspace
+from tui.themes import THEMES
+from tui.work import Work
+
+HERE = Path(__file__).parent
+
+
+class Arrived(Message):
+    """Something happened beside the screen."""
+
+    bubble = False
+
+    def __init__(self, outcome: Outcome) -> None:
+        """Carry the outcome to the handler that reduces it."""
+        super().__init__()
+        self.outcome = outcome
+
+
+class JidoApp(App[int]):
+    """The terminal client."""
+
+    CSS_PATH = [str(path) for path in sorted(HERE.glob("*/*.tcss"))]
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "jido"
+
+    def __init__(self, url: str, token: str, project_path: str | None) -> None:
+        """Prepare; nothing is called before the first frame stands."""
+        super().__init__()
+        self.workspace = Workspace(project_path=project_path or "", home=os.path.expanduser("~"))
+        self.keyboard = Keyboard(os.environ)
+        self.work = Work(Api(Http(url, token)), self.workspace, self.tell)
+        self.desk = Desk(
+            api=self.work.api,
+            workspace=self.workspace,
+            tell=self.tell,
+            now=time.time,
+            leave=self.leave,
+            choose_theme=self.choose_theme,
+            theme=lambda: self.theme,
+        )
+        self._pace = Pace()
+        self._due = False
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = DARK.name
+
+    @property
+    def palette(self) -> Palette:
+        """The colours in use."""
+        return PALETTES.get(self.theme, DARK)
+
+    def get_default_screen(self) -> MainScreen:
+        """Return the one screen."""
+        return MainScreen()
+
+    @property
+    def main(self) -> MainScreen | None:
+        """The main screen once it stands."""
+        screen = self.screen_stack[0] if self.screen_stack else None
+        return screen if isinstance(screen, MainScreen) and screen.is_mounted else None
+
+    def on_ready(self) -> None:
+        """Begin to talk to the server, now that something is on screen."""
+        self.work.begin(self.work.start(self.workspace.project_path))
+
+    async def on_unmount(self) -> None:
+        """End what runs beside the screen."""
+        await self.work.stop()
+
+    def tell(self, outcome: Outcome) -> None:
+        """Hand an outcome to the handler."""
+        self.post_message(Arrived(outcome))
+
+    def on_arrived(self, message: Arrived) -> None:
+        """Reduce an outcome."""
+        self.apply(message.outcome)
+
+    def apply(self, outcome: Outcome) -> None:
+        """Change the state by one fact and have the screen follow."""
+        reduce(self.workspace, outcome)
+        self.work.attend()
+        if isinstance(outcome, HistoryLoaded) and not outcome.older:
+            gc.freeze()
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Bring the state to the screen soon, but not more often than the pace allows."""
+        if self._due:
+            return
+        self._due = True
+        self.set_timer(max(0.001, self._pace.delay(time.monotonic())), self.show)
+
+    async def show(self) -> None:
+        """Bring the state to the screen now."""
+        self._due = False
+        if (main := self.main) is None:
+            return
+        started = time.monotonic()
+        await main.sync()
+        self._pace.flushed(started, time.monotonic(), self._backlog())
+
+    def run_command(self, line: str) -> None:
+        """Run a command line beside the screen."""
+        self.work.begin(dispatch(self.desk, line))
+
+    def choose_theme(self, name: str) -> None:
+        """Use other colours."""
+        self.theme = name
+        if (main := self.main) is not None:
+            main.restyle(self.palette)
+
+    def leave(self) -> None:
+        """End the client; sessions go on."""
+        self.exit(0)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Learn what the keyboard can from each key on its way."""
+        if isinstance(event, events.Key) and self.keyboard.saw(event.key):
+            self.schedule()
+        await super().on_event(event)
+
+    def _backlog(self) -> int:
+        writer = getattr(self._driver, "_writer_thread", None)
+        queue = getattr(writer, "_queue", None)
+        return queue.qsize() if queue is not None else 0
+
+
+def run(url: str, token: str, project_path: str | None) -> int:
+    """Show the client until the person leaves; return the exit code.
+
+    Needs a terminal on standard input and output. Says on leaving how to come back.
+    """
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        app = JidoApp(url, token, project_path)
+    except ValueError as fault:
+        sys.stderr.write(f"jido-tui: {fault} JIDO_URL sets it.\n")
+        return 2
+    code = app.run()
+    if app.return_code:
+        return app.return_code
+    sys.stdout.write(farewell(app.workspace))
+    return code or 0
+
+
+def farewell(workspace: Workspace) -> str:
+    """Return the lines printed on leaving: what goes on and how to come back."""
+    lines = []
+    for session in workspace.order:
+        path = workspace.short_path(session.project_path)
+        busy = "  (still working)" if session.busy else ""
+        lines.append(f"  {session.name}{busy}   jido-tui {path}")
+    if not lines:
+        return "Nothing is open. jido-tui starts again; /resume lists saved sessions.\n"
+    return "Sessions go on without the client. To come back:\n" + "\n".join(lines) + "\n"

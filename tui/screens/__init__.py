@@ -1,0 +1,1 @@
+"""Screens: how widgets stand together and what keys mean there."""

@@ -1,0 +1,75 @@
+"""Completing the word under the cursor.
+
+Owns when the popup opens and closes and what taking an entry does to the prompt.
+"""
+
+from __future__ import annotations
+
+from tui.commands.complete import Choice, Wanted, commands_for, files_for, wanted
+from tui.widgets.popup import Popup
+from tui.widgets.prompt import Prompt
+from tui.work import Work
+
+
+class Completion:
+    """The completion of one prompt."""
+
+    def __init__(self, work: Work, popup: Popup, prompt: Prompt) -> None:
+        """Start closed."""
+        self._work = work
+        self._popup = popup
+        self._prompt = prompt
+        self._wanted: Wanted | None = None
+        self._dismissed = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether entries are shown."""
+        return self._prompt.popup_open
+
+    def look(self, session_id: str) -> None:
+        """Offer what completes the text before the cursor."""
+        before = self._prompt.before_cursor
+        self._wanted = wanted(before)
+        if self._wanted is None or before == self._dismissed:
+            self.close()
+        elif self._wanted.kind == "command":
+            self._offer(commands_for(self._wanted.word))
+        elif session_id:
+            self._work.begin(self._look_for_files(session_id, self._wanted))
+
+    def close(self) -> None:
+        """Show nothing."""
+        self._offer([])
+
+    def key(self, key: str) -> bool:
+        """Handle a key of the open popup; False when the prompt is to be sent instead."""
+        chosen = self._popup.chosen
+        if key in ("up", "down"):
+            self._popup.move(-1 if key == "up" else 1)
+        elif key == "escape" or chosen is None or self._wanted is None:
+            self._dismissed = self._prompt.before_cursor
+            self.close()
+        elif key == "enter" and chosen.insert.strip() == self._prompt.before_cursor.strip():
+            self.close()
+            return False
+        else:
+            self._take(chosen, self._wanted)
+        return True
+
+    def _take(self, choice: Choice, asked: Wanted) -> None:
+        row, column = self._prompt.cursor_location
+        line_start = len(self._prompt.before_cursor) - column
+        start = (row, max(0, asked.start - line_start))
+        self._prompt.replace(choice.insert, start, (row, column))
+        self._dismissed = self._prompt.before_cursor
+        self.close()
+
+    async def _look_for_files(self, session_id: str, asked: Wanted) -> None:
+        names = await self._work.files(session_id, asked.word)
+        if self._wanted == asked:
+            self._offer(files_for(names))
+
+    def _offer(self, choices: list[Choice]) -> None:
+        self._popup.offer(choices)
+        self._prompt.popup_open = bool(choices)
