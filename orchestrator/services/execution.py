@@ -1,0 +1,187 @@
+"""Work in a session's sandbox that a client asks for itself: commands, Lua, files, changes.
+
+Owns the connection for the length of one call and what a failure inside means to
+the caller. Refuses to run anything outside: all of it goes down the channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from orchestrator.domain.errors import (
+    InvalidArgument,
+    JidoError,
+    SandboxUnavailable,
+    SessionNotReady,
+)
+from orchestrator.domain.limits import COMMAND_TIMEOUT_S, TOOL_TIMEOUT_S
+from orchestrator.sandboxes import errors as sandbox_errors
+from orchestrator.sandboxes.channel import Channel
+from orchestrator.sandboxes.tools import SandboxTools
+from orchestrator.settings import Settings
+from orchestrator.store.facade import Store
+from orchestrator.wire.bodies import Diff, FileHit, LuaError, LuaOutcome
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""Seconds until a sandbox that does not greet counts as unavailable."""
+
+TIMED_OUT: Final = 124
+"""Exit code told for a command that was ended at its timeout, as timeout(1) does."""
+
+NOT_FOUND: Final = 127
+"""Exit code told for a command that does not exist, as shells do."""
+
+_WAITING_CHUNKS: Final = 64
+"""Chunks of output held for a slow reader; the sandbox is not read meanwhile."""
+
+MAX_ARGUMENTS: Final = 10_000
+"""Words of a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes a command wrote."""
+
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a command."""
+
+    code: int
+    timed_out: bool = False
+
+
+Output = Chunk | Exit
+
+
+class ExecutionService:
+    """Reaches the tool servers of live sessions."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Find sessions in `store` and their channels through `settings`."""
+        self._store = store
+        self._settings = settings
+
+    async def execute(
+        self, session_id: str, command: list[str] | str, timeout_s: float | None
+    ) -> AsyncGenerator[Output, None]:
+        """Start a command; its output follows, then its exit.
+
+        Leaving the iterator ends the command. Raises SessionNotFound, SessionNotReady,
+        InvalidArgument or SandboxUnavailable, all before the first chunk.
+        """
+        _check_command(command)
+        channel = await self._connect(session_id)
+        output = _run(channel, command, timeout_s or COMMAND_TIMEOUT_S)
+        await anext(output)
+        return output
+
+    async def lua(self, session_id: str, script: str, timeout_s: float | None) -> LuaOutcome:
+        """Run a script; its own failure is an outcome, not an error.
+
+        Raises SessionNotFound, SessionNotReady or SandboxUnavailable.
+        """
+        async with self._tools(session_id) as tools:
+            result = await tools.run_lua(script, timeout_s or TOOL_TIMEOUT_S)
+        error = None
+        if result.error_code is not None:
+            error = LuaError(code=result.error_code, message=result.error_message or "")
+        return LuaOutcome(
+            ok=result.ok,
+            value=result.value,
+            output=result.output,
+            error=error,
+            elapsed_ms=result.elapsed_ms,
+        )
+
+    async def files(self, session_id: str, query: str, limit: int) -> list[FileHit]:
+        """Return the files whose names match best, best first; errors as `lua`."""
+        async with self._tools(session_id) as tools:
+            return await tools.find_files(query, limit)
+
+    async def diff(self, session_id: str) -> Diff:
+        """Return the changes since the session began; errors as `lua`."""
+        async with self._tools(session_id) as tools:
+            return await tools.diff()
+
+    async def _connect(self, session_id: str) -> Channel:
+        session = await self._store.sessions.get(session_id)
+        if session.status != "ready":
+            raise SessionNotReady(
+                f"The session is {session.status}. "
+                + (session.error or "Wait until it is ready, or restart it.")
+            )
+        return await Channel.connect(
+            str(self._settings.channel_path(session_id)), CONNECT_TIMEOUT_S
+        )
+
+    @asynccontextmanager
+    async def _tools(self, session_id: str) -> AsyncIterator[SandboxTools]:
+        channel = await self._connect(session_id)
+        try:
+            yield SandboxTools(channel)
+        except sandbox_errors.ToolError as error:
+            raise SandboxUnavailable(
+                f"The sandbox could not do this: {error.detail}", tool_code=error.code
+            ) from error
+        finally:
+            channel.close()
+
+
+def _check_command(command: list[str] | str) -> None:
+    words = [command] if isinstance(command, str) else command
+    if not words or not words[0].strip():
+        raise InvalidArgument("The command is empty. Name a program.")
+    if len(words) > MAX_ARGUMENTS or any("\0" in word for word in words):
+        raise InvalidArgument(
+            f"A command has at most {MAX_ARGUMENTS:,} words and no NUL characters."
+        )
+
+
+async def _run(
+    channel: Channel, command: list[str] | str, timeout_s: float
+) -> AsyncGenerator[Output, None]:
+    """Yield nothing of worth once, so that it has begun and cleans up, then the output."""
+    waiting: asyncio.Queue[Output | JidoError] = asyncio.Queue(_WAITING_CHUNKS)
+    running = asyncio.create_task(_work(channel, command, timeout_s, waiting))
+    try:
+        yield Chunk("stdout", b"")
+        while not isinstance(part := await waiting.get(), Exit):
+            if isinstance(part, JidoError):
+                raise part
+            yield part
+        yield part
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        channel.close()
+
+
+async def _work(
+    channel: Channel,
+    command: list[str] | str,
+    timeout_s: float,
+    waiting: asyncio.Queue[Output | JidoError],
+) -> None:
+    async def take(stream: str, data: bytes) -> None:
+        await waiting.put(Chunk("stderr" if stream == "stderr" else "stdout", data))
+
+    end: Output | JidoError
+    try:
+        end = Exit(await SandboxTools(channel).exec_stream(command, timeout_s, take))
+    except sandbox_errors.ToolTimeout:
+        end = Exit(TIMED_OUT, timed_out=True)
+    except sandbox_errors.FileMissing as error:
+        await waiting.put(Chunk("stderr", f"{error.detail}\n".encode()))
+        end = Exit(NOT_FOUND)
+    except JidoError as error:
+        end = error
+    await waiting.put(end)
