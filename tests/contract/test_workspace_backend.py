@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-import pytest_asyncio
 from pydantic_ai.workspaces import WorkspaceBackend, WorkspaceRef
 from pydantic_ai.workspaces.conformance import WorkspaceBackendSuite
 
@@ -52,11 +51,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest_asyncio.fixture
-async def sandboxes() -> AsyncIterator[Sandboxes]:
+@pytest.fixture
+def sandboxes(_function_scoped_runner: asyncio.Runner) -> Iterator[Sandboxes]:
+    # The suite's marker makes anyio run every asynchronous fixture on a loop of its own, while
+    # pytest-asyncio runs the tests; connections must be closed on the loop that opened them.
     started = Sandboxes()
     yield started
-    await started.close()
+    _function_scoped_runner.run(started.close())
 
 
 class TestToolServerProcess(WorkspaceBackendSuite):
