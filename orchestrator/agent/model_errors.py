@@ -32,6 +32,7 @@ from pydantic_ai.exceptions import (
 )
 
 from orchestrator.domain.errors import (
+    BudgetReached,
     ModelAuthenticationFailed,
     ModelError,
     ModelNotFound,
@@ -108,7 +109,7 @@ def translate(error: Exception, provider: str, model: str) -> ModelError:
             "status, then prompt again."
         )
     if isinstance(error, UsageLimitExceeded):
-        return ModelRequestRejected("The turn reached its limit of requests to the model.")
+        return BudgetReached(f"The turn reached its budget: {_reason(error)}.")
     return ModelRequestRejected(f"{name} refused the request: {_reason(error)}.")
 
 

@@ -71,6 +71,8 @@ class TurnRequest:
     """Answers by call; not empty means that this continues a suspended turn."""
     max_model_requests: int | None = None
     """Requests to the model at most; None means no limit."""
+    max_cost_usd: float | None = None
+    """United States dollars at most, where the price is known; None means no limit."""
 
 
 class TurnSink(Protocol):

@@ -8,6 +8,7 @@ lease or store.
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 from pydantic_ai import Agent
@@ -198,7 +199,7 @@ class _Walk:
             workspace=self.deps.workspace,
             model_settings=_settings(self.config),
             usage=self._spent,
-            usage_limits=UsageLimits(request_limit=self.request.max_model_requests),
+            usage_limits=_limits(self.request),
         )
 
     async def _attempt(self, model: Model) -> TurnOutcome:
@@ -306,3 +307,11 @@ def _settings(config: SessionConfig) -> ModelSettings:
     if config.max_tokens is not None:
         settings["max_tokens"] = config.max_tokens
     return settings
+
+
+def _limits(request: TurnRequest) -> UsageLimits:
+    cost = request.max_cost_usd
+    return UsageLimits(
+        request_limit=request.max_model_requests,
+        cost_limit=None if cost is None else Decimal(str(cost)),
+    )

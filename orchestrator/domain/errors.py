@@ -28,7 +28,7 @@
     │   └── ArchiveUnavailable · NoSpace
     └── ModelError                the provider refused or failed
         └── ModelAuthenticationFailed · ModelRateLimited · ModelUnavailable · ModelNotFound
-            · ModelRequestRejected
+            · ModelRequestRejected · BudgetReached
 
 The detail says what happened and what to do, in one line, without secrets.
 Errors of one room (runtimes, the tool server) derive from this tree beside the
@@ -431,3 +431,10 @@ class ModelRequestRejected(ModelError):
 
     code = "model_request_rejected"
     title = "Model request rejected"
+
+
+class BudgetReached(ModelError):
+    """The turn may not ask the model again: its requests or its money are used up."""
+
+    code = "budget_reached"
+    title = "Budget reached"

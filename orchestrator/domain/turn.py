@@ -42,6 +42,17 @@ class TurnError(BaseModel):
     """What happened and what to do."""
 
 
+class TurnLimits(BaseModel):
+    """What one turn may do and spend; set by who starts it, for that turn alone."""
+
+    approval: Literal["ask", "edits", "all"] | None = None
+    """What the agent may do unasked; None takes the installation's setting."""
+    max_model_requests: int | None = Field(default=None, ge=1)
+    """Requests to the model; None means no limit."""
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    """United States dollars; None means no limit, 0 allows only what is free."""
+
+
 class Turn(BaseModel):
     """One prompt and its answer, exactly as clients see it."""
 
@@ -56,6 +67,7 @@ class Turn(BaseModel):
     finished_at: datetime | None = None
     """UTC; None until the status is final."""
     usage: Usage = Field(default_factory=Usage)
+    limits: TurnLimits = Field(default_factory=TurnLimits)
     error: TurnError | None = None
     """None unless failed."""
 

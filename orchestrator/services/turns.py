@@ -13,7 +13,7 @@ from orchestrator.domain.errors import InvalidArgument, StoreUnavailable, TurnNo
 from orchestrator.domain.history import Decision
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.message import Message, Todo
-from orchestrator.domain.turn import Turn, validate_prompt
+from orchestrator.domain.turn import Turn, TurnLimits, validate_prompt
 from orchestrator.services.clock import now
 from orchestrator.store.facade import Store
 from orchestrator.wire.bodies import Page
@@ -31,7 +31,9 @@ class TurnService:
         """Work on the records in `store`."""
         self._store = store
 
-    async def submit(self, session_id: str, prompt: str, key: str | None) -> Turn:
+    async def submit(
+        self, session_id: str, prompt: str, key: str | None, limits: TurnLimits | None = None
+    ) -> Turn:
         """Accept a prompt; it runs at once or after those before it.
 
         The same `key` in the same session returns the first turn again. Raises
@@ -40,7 +42,11 @@ class TurnService:
         """
         _check_key(key)
         turn = Turn(
-            id=new_id(), session_id=session_id, prompt=validate_prompt(prompt), created_at=now()
+            id=new_id(),
+            session_id=session_id,
+            prompt=validate_prompt(prompt),
+            created_at=now(),
+            limits=limits or TurnLimits(),
         )
         accepted, is_active = await self._store.turns.accept(turn, key)
         if is_active:

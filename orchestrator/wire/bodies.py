@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.domain.message import Message, Todo
 from orchestrator.domain.models import ConfigChange, SessionConfig
 from orchestrator.domain.session import Session, Usage
+from orchestrator.domain.turn import TurnLimits
 
 Item = TypeVar("Item")
 
@@ -53,6 +54,21 @@ class StartTurn(Body):
     """`POST /v1/sessions/{id}/turns`."""
 
     prompt: str
+    approval: Literal["ask", "edits", "all"] | None = None
+    """What the agent may do unasked in this turn; None takes the installation's setting."""
+    max_model_requests: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Requests to the model; None means no limit."""
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    """United States dollars; None means no limit."""
+
+    @property
+    def limits(self) -> TurnLimits:
+        """What of this is kept with the turn."""
+        return TurnLimits(
+            approval=self.approval,
+            max_model_requests=self.max_model_requests,
+            max_cost_usd=self.max_cost_usd,
+        )
 
 
 class AnswerApproval(Body):

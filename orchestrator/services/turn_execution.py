@@ -1,0 +1,215 @@
+"""Running a turn: from taking it to promoting the next.
+
+Owns the order of steps around the agent: lease, request, outcome, autosave,
+and what becomes of turns whose worker is gone. Refuses to know how jobs reach
+it or how many run at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+
+from orchestrator.agent.conversation import close_open_calls
+from orchestrator.agent.models import Models
+from orchestrator.agent.request import Approval, StopSignal, TurnOutcome, TurnRequest
+from orchestrator.agent.turn import run_turn
+from orchestrator.domain.errors import JidoError, SessionNotFound, StoreUnavailable
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.limits import TURN_TIMEOUT_S
+from orchestrator.domain.session import Usage
+from orchestrator.domain.turn import Turn, TurnError
+from orchestrator.sandboxes.errors import ToolError
+from orchestrator.sandboxes.tools import SandboxTools
+from orchestrator.sandboxes.workspace import SandboxWorkspace
+from orchestrator.services.clock import now
+from orchestrator.services.saving import Saving
+from orchestrator.services.turn_sink import StoreSink
+from orchestrator.services.turn_watch import TurnWatch
+from orchestrator.store.facade import Store
+from orchestrator.wire.bodies import LuaError, LuaOutcome
+
+STALE_QUEUED_S: Final = 3.0
+"""Seconds a turn may be queued without a worker before it is enqueued again."""
+
+_log = structlog.get_logger(__name__)
+
+
+class TurnExecution:
+    """Runs turns and mends those that nobody runs any more."""
+
+    def __init__(
+        self,
+        store: Store,
+        models: Models,
+        saving: Saving,
+        channel_path: Callable[[str], Path],
+        approval: Approval,
+        *,
+        timeout_s: float = TURN_TIMEOUT_S,
+    ) -> None:
+        """Work with these; `channel_path` gives the socket that leads to a session's sandbox."""
+        self._store = store
+        self._models = models
+        self._saving = saving
+        self._channel_path = channel_path
+        self._approval: Approval = approval
+        self._timeout_s = timeout_s
+
+    async def execute(self, session_id: str, turn_id: str, stop: StopSignal | None = None) -> bool:
+        """Run one turn, unless somebody else has it or it is over; True when it ran here.
+
+        Raises StoreUnavailable when the records cannot be kept; the sweep mends that later.
+        """
+        worker_id = new_id()
+        stop = stop or StopSignal()
+        turn = await self._store.turns.begin(session_id, turn_id, worker_id)
+        if turn is None:
+            return False
+        watch = TurnWatch(self._store, session_id, turn_id, worker_id)
+        async with watch.running(stop, self._timeout_s):
+            outcome = await self._outcome(turn, stop)
+            if watch.lost:
+                return True
+            following = await self._conclude(turn, outcome, timed_out=watch.timed_out)
+        if following is not None:
+            await self._enqueue(following)
+        if outcome.status != "awaiting_approval":
+            await self._saving.autosave(session_id)
+        return True
+
+    async def _outcome(self, turn: Turn, stop: StopSignal) -> TurnOutcome:
+        workspace = SandboxWorkspace(str(self._channel_path(turn.session_id)), turn.session_id)
+        try:
+            request = await self._request(turn, workspace)
+            sink = StoreSink(self._store, turn.session_id, turn.id)
+            return await run_turn(request, sink, self._models, stop)
+        except (StoreUnavailable, SessionNotFound):
+            raise
+        except JidoError as error:
+            return _failed(error.code, error.detail)
+        except Exception:  # noqa: BLE001 - whatever breaks, the session must not stay busy for ever
+            error_id = new_id()
+            _log.exception("turn.broke", turn=turn.id, error_id=error_id)
+            return _failed(
+                "internal", f"An internal error. The worker's log has it under {error_id}."
+            )
+        finally:
+            await workspace.aclose()
+
+    async def _request(self, turn: Turn, workspace: SandboxWorkspace) -> TurnRequest:
+        store, session_id = self._store, turn.session_id
+        session, history, todos, allowed, answers = await asyncio.gather(
+            store.sessions.get(session_id),
+            store.history.model_messages(session_id),
+            store.history.todos(session_id),
+            store.turns.allowed_tools(session_id),
+            store.turns.answers(session_id, turn.id),
+        )
+        return TurnRequest(
+            session=session,
+            turn=turn,
+            model_history=history,
+            workspace=workspace,
+            lua=lua_runner(workspace),
+            todos=todos,
+            approval=turn.limits.approval or self._approval,
+            allowed_tools=frozenset(allowed),
+            answers=answers,
+            max_model_requests=turn.limits.max_model_requests,
+            max_cost_usd=turn.limits.max_cost_usd,
+        )
+
+    async def _conclude(self, turn: Turn, outcome: TurnOutcome, *, timed_out: bool) -> Turn | None:
+        """Write the outcome down; returns the turn that takes its place."""
+        turns = self._store.turns
+        if outcome.status == "awaiting_approval":
+            return await turns.suspend(turn.session_id, turn.id, outcome.approvals, outcome.usage)
+        status, error = outcome.status, outcome.error
+        if timed_out and status == "interrupted":
+            status = "failed"
+            error = TurnError(
+                code="turn_timeout",
+                message=f"The turn took longer than {self._timeout_s:,.0f} seconds and was stopped.",
+            )
+        return await turns.finish(turn.session_id, turn.id, status, outcome.usage, error)
+
+    async def _enqueue(self, turn: Turn) -> None:
+        try:
+            await self._store.queue.enqueue(turn.session_id, turn.id)
+        except StoreUnavailable as error:
+            _log.warning("turn.enqueue_failed", turn=turn.id, reason=error.detail)
+
+    async def sweep(self) -> int:
+        """Mend turns that no worker has; returns how many.
+
+        Queued ones are enqueued again. Those whose worker is gone are closed as interrupted, with
+        the calls it left open recorded so that none is repeated by itself.
+        """
+        mended = 0
+        for session_id, turn in await self._store.turns.orphans():
+            if turn.status == "working":
+                await self.interrupt(session_id, turn)
+            elif (
+                turn.status == "queued"
+                and (now() - turn.created_at).total_seconds() < STALE_QUEUED_S
+            ):
+                continue
+            else:
+                await self._enqueue(turn)
+            mended += 1
+        return mended
+
+    async def interrupt(self, session_id: str, turn: Turn) -> None:
+        """Close a turn whose worker is gone, and let the next one run."""
+        _log.warning("turn.interrupted", turn=turn.id, session=session_id)
+        try:
+            history = await self._store.history.model_messages(session_id)
+            entries, events = close_open_calls(turn.id, history, "interrupted")
+            if entries:
+                await self._store.history.append(session_id, entries, events)
+        except SessionNotFound:
+            return
+        except ValidationError as error:
+            _log.error("history.unreadable", session=session_id, reason=str(error)[:300])
+        following = await self._store.turns.finish(session_id, turn.id, "interrupted", Usage())
+        if following is not None:
+            await self._enqueue(following)
+        await self._saving.autosave(session_id)
+
+
+def _failed(code: str, message: str) -> TurnOutcome:
+    return TurnOutcome(status="failed", usage=Usage(), error=TurnError(code=code, message=message))
+
+
+def lua_runner(workspace: SandboxWorkspace) -> Callable[..., "asyncio.Future[LuaOutcome]"]:
+    """Return what runs a Lua script in the sandbox of `workspace`."""
+
+    async def run(script: str, timeout_s: float | None) -> LuaOutcome:
+        started = time.perf_counter()
+        try:
+            result = await SandboxTools(await workspace.channel()).run_lua(script, timeout_s)
+        except ToolError as error:
+            elapsed_ms = (time.perf_counter() - started) * 1000
+            failure = LuaError(code=error.code, message=error.detail)
+            return LuaOutcome(ok=False, error=failure, elapsed_ms=elapsed_ms)
+        failed = None
+        if not result.ok:
+            failed = LuaError(
+                code=result.error_code or "lua_error", message=result.error_message or ""
+            )
+        return LuaOutcome(
+            ok=result.ok,
+            value=result.value,
+            output=result.output,
+            error=failed,
+            elapsed_ms=result.elapsed_ms,
+        )
+
+    return run
