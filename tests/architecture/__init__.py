@@ -1,1 +1,1 @@
-"""How the code may look."""
+"""The house's rules about itself: sizes, imports, what really loads."""
