@@ -22,6 +22,7 @@ from orchestrator.domain.limits import COMMAND_TIMEOUT_S, TOOL_TIMEOUT_S
 from orchestrator.sandboxes import errors as sandbox_errors
 from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.tools import SandboxTools
+from orchestrator.services.changes import read_changes
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
 from orchestrator.wire.bodies import Diff, FileHit, LuaError, LuaOutcome
@@ -34,6 +35,8 @@ TIMED_OUT: Final = 124
 
 NOT_FOUND: Final = 127
 """Exit code told for a command that does not exist, as shells do."""
+
+_REFUSALS: Final = (sandbox_errors.InvalidArgument, sandbox_errors.TooLarge)
 
 _WAITING_CHUNKS: Final = 64
 """Chunks of output held for a slow reader; the sandbox is not read meanwhile."""
@@ -104,12 +107,14 @@ class ExecutionService:
     async def files(self, session_id: str, query: str, limit: int) -> list[FileHit]:
         """Return the files whose names match best, best first; errors as `lua`."""
         async with self._tools(session_id) as tools:
-            return await tools.find_files(query, limit)
+            names = await tools.find_files(query, limit)
+        return [FileHit(path=name, score=1 / rank) for rank, name in enumerate(names, start=1)]
 
     async def diff(self, session_id: str) -> Diff:
         """Return the changes since the session began; errors as `lua`."""
         async with self._tools(session_id) as tools:
-            return await tools.diff()
+            text = await tools.diff()
+        return read_changes(text)
 
     async def _connect(self, session_id: str) -> Channel:
         session = await self._store.sessions.get(session_id)
@@ -127,6 +132,8 @@ class ExecutionService:
         channel = await self._connect(session_id)
         try:
             yield SandboxTools(channel)
+        except _REFUSALS as error:
+            raise InvalidArgument(f"The sandbox refuses this: {error.detail}.") from error
         except sandbox_errors.ToolError as error:
             raise SandboxUnavailable(
                 f"The sandbox could not do this: {error.detail}", tool_code=error.code
@@ -176,7 +183,7 @@ async def _work(
 
     end: Output | JidoError
     try:
-        end = Exit(await SandboxTools(channel).exec_stream(command, timeout_s, take))
+        end = Exit(await SandboxTools(channel).exec_stream(command, take, timeout_s))
     except sandbox_errors.ToolTimeout:
         end = Exit(TIMED_OUT, timed_out=True)
     except sandbox_errors.FileMissing as error:
