@@ -75,9 +75,7 @@ def _capabilities() -> list[AbstractCapability[TurnDeps]]:
             max_output_chars=MAX_TOOL_CHARACTERS,
             tools=("run_command",),
         ),
-        Planning[TurnDeps](
-            store_resolver=lambda ctx: ctx.deps.plan, tools=("write_plan",)
-        ),
+        Planning[TurnDeps](store_resolver=lambda ctx: ctx.deps.plan, tools=("write_plan",)),
         RepoContext[TurnDeps](expose_inventory_tool=False),
         ClearToolResults[TurnDeps](max_fraction=CLEAR_AT_FRACTION),
         RepairToolArguments[TurnDeps](),
@@ -87,7 +85,7 @@ def _capabilities() -> list[AbstractCapability[TurnDeps]]:
 
 @lru_cache(maxsize=1)
 def shared_agent() -> Agent[TurnDeps, Answer]:
-    """Return the agent, built once; building takes tens of milliseconds, so do it before forking."""
+    """Return the agent, built once; it takes tens of milliseconds, so do it before forking."""
     agent = Agent[TurnDeps, Answer](
         deps_type=TurnDeps,
         output_type=[str, DeferredToolRequests],

@@ -37,49 +37,41 @@ current_call: ContextVar[str | None] = ContextVar("current_call", default=None)
 
 
 @runtime_checkable
-class StreamsOutput(Protocol):
-    """A workspace that can show a command's output while it runs."""
+class ShowsOutput(Protocol):
+    """A workspace that hands on a command's output while it runs, in the task that runs it."""
 
-    async def run_streaming(
-        self,
-        command: WorkspaceCommand,
-        *,
-        shell: bool,
-        env: Mapping[str, str] | None,
-        timeout: float | None,
-        on_output: OutputCallback,
-    ) -> CommandResult:
-        """Run like `run` and hand each chunk to `on_output`."""
-        ...
+    on_output: OutputCallback | None
 
 
 class LiveOutput:
-    """Turns chunks of output into events."""
+    """Turns chunks of output into events of the call that is running."""
 
     def __init__(self, turn_id: str, deltas: DeltaBuffer) -> None:
         self._turn_id = turn_id
         self._deltas = deltas
         self._shown: dict[str, int] = {}
+        self._decoders: dict[tuple[str, str], codecs.IncrementalDecoder] = {}
 
-    def callback(self, call_id: str) -> OutputCallback:
-        """Return what takes the output of `call_id`."""
-        decoders = {
-            stream: codecs.getincrementaldecoder("utf-8")(errors="replace")
-            for stream in ("stdout", "stderr")
-        }
+    def take(self, stream: str, chunk: bytes) -> None:
+        """Take a chunk of the running call; what belongs to none is not shown."""
+        call_id = current_call.get()
+        if call_id is None or stream not in ("stdout", "stderr"):
+            return
+        room = MAX_LIVE_BYTES - self._shown.get(call_id, 0)
+        if room <= 0:
+            return
+        self._shown[call_id] = self._shown.get(call_id, 0) + len(chunk)
+        text = self._decoder(call_id, stream).decode(chunk[:room])
+        if len(chunk) >= room:
+            text += "\n[… more output follows; the result has its end …]\n"
+        fields = {"turn_id": self._turn_id, "call_id": call_id, "stream": stream}
+        self._deltas.put("tool.output", fields, text)
 
-        def take(stream: str, chunk: bytes) -> None:
-            room = MAX_LIVE_BYTES - self._shown.get(call_id, 0)
-            if room <= 0 or stream not in decoders:
-                return
-            self._shown[call_id] = self._shown.get(call_id, 0) + len(chunk)
-            text = decoders[stream].decode(chunk[:room])
-            if len(chunk) >= room:
-                text += "\n[… more output follows; the result has its end …]\n"
-            fields = {"turn_id": self._turn_id, "call_id": call_id, "stream": stream}
-            self._deltas.put("tool.output", fields, text)
-
-        return take
+    def _decoder(self, call_id: str, stream: str) -> codecs.IncrementalDecoder:
+        key = (call_id, stream)
+        if key not in self._decoders:
+            self._decoders[key] = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        return self._decoders[key]
 
 
 class LiveWorkspace:
@@ -90,7 +82,8 @@ class LiveWorkspace:
         self._commands = cast(SupportsCommands, backend)
         self._files = cast(SupportsFilesystem, backend)
         self._paths = cast(SupportsRealpath, backend)
-        self._output = output
+        if isinstance(backend, ShowsOutput):
+            backend.on_output = output.take
         self.timed_out: set[str] = set()
         """Calls of which a command ran out of time."""
 
@@ -115,14 +108,6 @@ class LiveWorkspace:
         seconds = min(timeout or COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S)
         call_id = current_call.get()
         try:
-            if call_id is not None and isinstance(self._backend, StreamsOutput):
-                return await self._backend.run_streaming(
-                    command,
-                    shell=shell,
-                    env=env,
-                    timeout=seconds,
-                    on_output=self._output.callback(call_id),
-                )
             return await self._commands.run(command, shell=shell, env=env, timeout=seconds)
         except WorkspaceTimeoutError:
             if call_id is not None:

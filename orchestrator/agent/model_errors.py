@@ -17,7 +17,6 @@ import random
 from typing import Final
 
 from pydantic_ai.exceptions import (
-    AgentRunError,
     ModelAPIError,
     ModelAuthenticationError,
     ModelConnectionError,
@@ -28,7 +27,6 @@ from pydantic_ai.exceptions import (
     ModelServerError,
     ModelUnavailableError,
     UsageLimitExceeded,
-    UserError,
 )
 
 from orchestrator.domain.errors import (
@@ -68,7 +66,7 @@ _TRANSIENT: Final = (
 _MAX_REASON_CHARACTERS: Final = 300
 
 
-def pause_before_retry(error: Exception, tries: int) -> float | None:
+def pause_before_retry(error: ModelAPIError, tries: int) -> float | None:
     """Return seconds to wait before trying again, or None when that cannot help.
 
     `tries` is how often the request was sent so far, at least 1.
@@ -125,11 +123,6 @@ def missing_key(provider: str, *, refused: bool = False) -> ModelAuthenticationF
         f"No key for {provider}. Set {variable} in the environment of the worker and start it "
         "again, or use offline:demo."
     )
-
-
-def is_model_failure(error: Exception) -> bool:
-    """Say whether `error` comes from a provider or the agent library's rules about answers."""
-    return isinstance(error, AgentRunError | UserError)
 
 
 def _reason(error: Exception) -> str:

@@ -2,32 +2,26 @@
 
 Owns how a client of each provider is built and which variables hold keys.
 Refuses to keep a key or to retry: `model_errors` decides about another try, so
-the clients are told to try once.
+the clients are told to try once. Each provider's library is loaded when it is
+first used: together they cost a second and a hundred megabytes.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx2
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 from pydantic_ai.models import Model
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.google import GoogleModel
-from pydantic_ai.models.ollama import OllamaModel
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.google import GoogleProvider
-from pydantic_ai.providers.ollama import OllamaProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 
 from orchestrator.agent.model_errors import KEY_VARIABLES, missing_key
 from orchestrator.agent.offline.model import OfflineModel
 from orchestrator.domain.models import SessionConfig, validate_provider
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic_ai.providers.openai import OpenAIProvider
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """Seconds until a connection to a provider must stand."""
@@ -69,6 +63,12 @@ class Models:
             state[provider] = missing
         return state
 
+    def preload(self) -> None:
+        """Build a client of every provider that can be used, so that forks find it loaded."""
+        for provider, missing in self.available().items():
+            if missing is None:
+                self.build(SessionConfig(provider=provider, model="preload"))
+
     def _reachable(self, provider: str) -> bool:
         if self.key(provider) is not None:
             return True
@@ -101,6 +101,10 @@ class Models:
         return key
 
     def _anthropic(self, name: str) -> Model:
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
         client = AsyncAnthropic(
             api_key=self._required_key("anthropic"),
             base_url=self._settings.anthropic_base_url,
@@ -110,6 +114,9 @@ class Models:
         return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
 
     def _openai_client(self, provider: str) -> OpenAIProvider:
+        from openai import AsyncOpenAI
+        from pydantic_ai.providers.openai import OpenAIProvider
+
         base_url = self._settings.openai_base_url
         key = (self.key(provider) or _NO_KEY) if base_url else self._required_key(provider)
         client = AsyncOpenAI(
@@ -118,18 +125,29 @@ class Models:
         return OpenAIProvider(openai_client=client)
 
     def _openai_chat(self, name: str) -> Model:
+        from pydantic_ai.models.openai import OpenAIChatModel
+
         return OpenAIChatModel(name, provider=self._openai_client("openai"))
 
     def _openai_responses(self, name: str) -> Model:
+        from pydantic_ai.models.openai import OpenAIResponsesModel
+
         return OpenAIResponsesModel(name, provider=self._openai_client("openai-responses"))
 
     def _google(self, name: str) -> Model:
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
         key = self._required_key("google")
         return GoogleModel(
             name, provider=GoogleProvider(api_key=key, http_client=self._http_client())
         )
 
     def _ollama(self, name: str) -> Model:
+        from openai import AsyncOpenAI
+        from pydantic_ai.models.ollama import OllamaModel
+        from pydantic_ai.providers.ollama import OllamaProvider
+
         client = AsyncOpenAI(
             api_key=self.key("ollama") or _NO_KEY,
             base_url=self._settings.ollama_base_url,

@@ -41,7 +41,7 @@ from orchestrator.agent.request import TurnSink
 from orchestrator.domain.events import NewEvent
 from orchestrator.domain.history import HistoryEntry
 from orchestrator.domain.ids import new_id
-from orchestrator.domain.message import Message, ToolCallPart as ShownCall, ToolStatus
+from orchestrator.domain.message import Message, ToolStatus
 
 
 class Recorder:
@@ -134,9 +134,7 @@ class Recorder:
     async def _tell(self, part: ToolReturnPart, status: ToolStatus, elapsed_ms: float) -> None:
         self._statuses[part.tool_call_id] = status
         text = result_text(part)
-        await self.emit(
-            result_event(self._turn_id, part.tool_call_id, status, text, elapsed_ms)
-        )
+        await self.emit(result_event(self._turn_id, part.tool_call_id, status, text, elapsed_ms))
 
     async def cut_response(self, response: ModelResponse) -> None:
         """Record the part of an answer that came before it was cut off.
@@ -171,13 +169,6 @@ class Recorder:
                 await self._tell(part, status, 0)
         if finished or added:
             await self.request(ModelRequest(parts=[*finished, *added]))
-
-    def shown_calls(self) -> list[ShownCall]:
-        """Return the open calls as a reader sees them."""
-        return [
-            ShownCall(call_id=call.tool_call_id, name=call.tool_name, arguments=arguments_of(call))
-            for call in open_calls(self.history)
-        ]
 
     async def notice(self, level: str, code: str, text: str) -> None:
         """Tell the reader something that is no part of the conversation."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic_ai import Agent
 from pydantic_ai.agent import AgentRun
+from pydantic_ai.exceptions import AgentRunError, ModelAPIError, UserError
 from pydantic_ai.messages import (
     FunctionToolCallEvent,
     FunctionToolResultEvent,
@@ -25,10 +26,12 @@ from pydantic_ai.messages import (
     TextPartDelta,
     ThinkingPart,
     ThinkingPartDelta,
+    ToolReturnPart,
+    UserPromptPart,
 )
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolDenied
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 from pydantic_ai.usage import RunUsage, UsageLimits
 from pydantic_ai.workspaces import WorkspaceError
 from pydantic_graph import End
@@ -37,11 +40,7 @@ from orchestrator.agent.build import Answer, shared_agent
 from orchestrator.agent.conversation import open_calls, results_of
 from orchestrator.agent.deps import TurnDeps
 from orchestrator.agent.live import LiveOutput, LiveWorkspace
-from orchestrator.agent.model_errors import (
-    is_model_failure,
-    pause_before_retry,
-    translate,
-)
+from orchestrator.agent.model_errors import pause_before_retry, translate
 from orchestrator.agent.models import FREE_PROVIDERS, Models
 from orchestrator.agent.parts import arguments_of, from_json
 from orchestrator.agent.plan import TodoPlanStore
@@ -104,10 +103,12 @@ class _Walk:
             approval=request.approval,
             allowed_tools=request.allowed_tools,
         )
+        self._answers: dict[str, UserAnswer] = {}
         self._spent = RunUsage()
         self._run: Run | None = None
         self._receiving = False
-        self._again = False
+        self._recorded = False
+        """Whether the request that comes next is in the history already."""
 
     @property
     def config(self) -> SessionConfig:
@@ -129,7 +130,7 @@ class _Walk:
     async def work(self, models: Models) -> TurnOutcome:
         """Walk to the end; a failure of model or sandbox becomes an outcome."""
         try:
-            await self._close_abandoned_calls()
+            await self._open_story()
             model = models.build(self.config)
             return await self._try_until_settled(model)
         except JidoError as error:
@@ -140,9 +141,7 @@ class _Walk:
                     f"The session's sandbox does not answer ({error}). Use /session restart."
                 )
             )
-        except Exception as error:  # noqa: BLE001 - only the agent library's own failures are taken
-            if not is_model_failure(error):
-                raise
+        except (AgentRunError, UserError) as error:
             return await self._failed(translate(error, self.config.provider, self.config.model))
 
     async def _failed(self, error: JidoError) -> TurnOutcome:
@@ -153,13 +152,21 @@ class _Walk:
             error=TurnError(code=error.code, message=error.detail),
         )
 
-    async def _close_abandoned_calls(self) -> None:
-        """Answer calls that nobody will ever answer, so that none is repeated by itself."""
-        waiting = set(self.request.answers)
-        left = [c for c in open_calls(self.recorder.history) if c.tool_call_id not in waiting]
-        if left and not waiting:
-            await self.recorder.cut_tools([], "interrupted")
-        self.recorder.continues(waiting)
+    async def _open_story(self) -> None:
+        """Record the prompt; calls that nobody will ever answer are closed first.
+
+        A call left open would otherwise run again by itself.
+        """
+        left = {call.tool_call_id for call in open_calls(self.recorder.history)}
+        # Answers stay for the whole turn; those of calls that ran before are of no more use.
+        self._answers = {c: a for c, a in self.request.answers.items() if c in left}
+        if self._answers:
+            self.recorder.continues(set(self._answers))
+            return
+        await self.recorder.cut_tools([], "interrupted")
+        prompt = UserPromptPart(content=self.request.turn.prompt)
+        await self.recorder.request(ModelRequest(parts=[prompt]))
+        self._recorded = True
 
     async def _try_until_settled(self, model: Model) -> TurnOutcome:
         tries = 0
@@ -168,7 +175,7 @@ class _Walk:
             before = len(self.recorder.history)
             try:
                 return await self._attempt(model)
-            except Exception as error:  # noqa: BLE001 - what cannot be tried again is raised as it is
+            except ModelAPIError as error:
                 if len(self.recorder.history) > before + 1:
                     tries = 1
                 pause = None if self.recorder.streamed else pause_before_retry(error, tries)
@@ -177,21 +184,17 @@ class _Walk:
                 told = translate(error, self.config.provider, self.config.model)
                 text = f"{told.detail} Trying again in {pause:.1f} s."
                 await self.recorder.notice("warning", told.code, text)
-                self._again = True
+                self._recorded = True
                 await asyncio.sleep(pause)
 
     def _start(self, model: Model) -> Any:
-        """Return the library's run: a new prompt, a continuation, or the same request once more."""
+        """Return the library's run: it goes on from the last recorded request, or with answers."""
         history: list[ModelMessage] = list(self.recorder.history)
-        prompt: str | None = None
         results: DeferredToolResults | None = None
-        if self.request.answers and not self._again:
-            approvals = {call: _decision(a) for call, a in self.request.answers.items()}
+        if self._answers and not self._recorded:
+            approvals = {call: _decision(answer) for call, answer in self._answers.items()}
             results = DeferredToolResults(approvals=approvals)
-        elif not self._again:
-            prompt = self.request.turn.prompt
         return shared_agent().iter(
-            prompt,
             message_history=history,
             deferred_tool_results=results,
             model=model,
@@ -220,9 +223,8 @@ class _Walk:
 
     async def _ask(self, run: Run, node: Any) -> None:
         """Send one request and pass the answer's pieces on."""
-        if self._again:
-            # The request was recorded when it was first sent.
-            self._again = False
+        if self._recorded:
+            self._recorded = False
         else:
             await self.recorder.request(node.request)
         self._receiving = True
@@ -285,15 +287,13 @@ class _Walk:
             if isinstance(last, ModelResponse):
                 await self.recorder.cut_response(last)
             return
-        finished = results_of(last) if _is_cut(last) else []
+        finished: list[ToolReturnPart] = []
+        if isinstance(last, ModelRequest) and last.state == "interrupted":
+            finished = results_of(last)
         await self.recorder.cut_tools(finished, status)
 
 
-def _is_cut(message: ModelMessage | None) -> bool:
-    return isinstance(message, ModelRequest) and message.state == "interrupted"
-
-
-def _decision(answer: UserAnswer) -> bool | ToolDenied:
+def _decision(answer: UserAnswer) -> bool | ToolApproved | ToolDenied:
     if answer.decision != "deny":
         return True
     reason = f" They said: {answer.reason}" if answer.reason else ""

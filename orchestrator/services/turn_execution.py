@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from orchestrator.agent.conversation import close_open_calls
 from orchestrator.agent.models import Models
-from orchestrator.agent.request import Approval, StopSignal, TurnOutcome, TurnRequest
+from orchestrator.agent.request import Approval, LuaRunner, StopSignal, TurnOutcome, TurnRequest
 from orchestrator.agent.turn import run_turn
 from orchestrator.domain.errors import JidoError, SessionNotFound, StoreUnavailable
 from orchestrator.domain.ids import new_id
-from orchestrator.domain.limits import TURN_TIMEOUT_S
+from orchestrator.domain.limits import TOOL_TIMEOUT_S, TURN_TIMEOUT_S
 from orchestrator.domain.session import Usage
 from orchestrator.domain.turn import Turn, TurnError
 from orchestrator.sandboxes.errors import ToolError
@@ -136,7 +136,7 @@ class TurnExecution:
             status = "failed"
             error = TurnError(
                 code="turn_timeout",
-                message=f"The turn took longer than {self._timeout_s:,.0f} seconds and was stopped.",
+                message=f"The turn was stopped after {self._timeout_s:,.0f} seconds.",
             )
         return await turns.finish(turn.session_id, turn.id, status, outcome.usage, error)
 
@@ -188,13 +188,15 @@ def _failed(code: str, message: str) -> TurnOutcome:
     return TurnOutcome(status="failed", usage=Usage(), error=TurnError(code=code, message=message))
 
 
-def lua_runner(workspace: SandboxWorkspace) -> Callable[..., "asyncio.Future[LuaOutcome]"]:
+def lua_runner(workspace: SandboxWorkspace) -> LuaRunner:
     """Return what runs a Lua script in the sandbox of `workspace`."""
 
     async def run(script: str, timeout_s: float | None) -> LuaOutcome:
         started = time.perf_counter()
         try:
-            result = await SandboxTools(await workspace.channel()).run_lua(script, timeout_s)
+            result = await SandboxTools(await workspace.channel()).run_lua(
+                script, timeout_s or TOOL_TIMEOUT_S
+            )
         except ToolError as error:
             elapsed_ms = (time.perf_counter() - started) * 1000
             failure = LuaError(code=error.code, message=error.detail)

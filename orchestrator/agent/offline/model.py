@@ -63,7 +63,9 @@ async def respond(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterato
     prompt, results = _since_prompt(messages)
     steps = parse(prompt)
     if not steps:
-        async for word in _words(f"{GREETING}I understand these commands, one a line:\n\n{HELP}{SETUP}"):
+        async for word in _words(
+            f"{GREETING}I understand these commands, one a line:\n\n{HELP}{SETUP}"
+        ):
             yield word
         return
     if not results:
@@ -89,10 +91,10 @@ def _since_prompt(messages: list[ModelMessage]) -> tuple[str, list[ToolReturnPar
     for message in reversed(messages):
         if not isinstance(message, ModelRequest):
             continue
-        returned = [part for part in message.parts if isinstance(part, ToolReturnPart)]
-        results = returned + results
         for part in reversed(message.parts):
-            if isinstance(part, UserPromptPart) and isinstance(part.content, str):
+            if isinstance(part, ToolReturnPart):
+                results.insert(0, part)
+            elif isinstance(part, UserPromptPart) and isinstance(part.content, str):
                 return part.content, results
     return "", results
 
