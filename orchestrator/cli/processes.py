@@ -15,7 +15,8 @@ def serve(
     from orchestrator.cli.serving import serve_api
     from orchestrator.settings import load_settings
 
-    return serve_api(load_settings(), listen_fd)
+    serve_api(load_settings(), listen_fd)
+    return 0
 
 
 def work() -> int:

@@ -62,7 +62,7 @@ class Progress:
 
 def describe(event: dict[str, Any]) -> str | None:
     """Return one line about an event; None when it says nothing to somebody who waits."""
-    kind, data = event["type"], event["data"]
+    kind, data = str(event["type"]), event["data"]
     if kind == "session.ready":
         return f"sandbox ready ({data.get('session', {}).get('runtime')})"
     if kind == "tool.call":

@@ -53,7 +53,8 @@ def existing(
 ) -> Api | None:
     """Return a server that already runs; None when a stack of our own is needed.
 
-    `patient` waits for one that is just starting. Raises ServerUnreachable or Problem when a server was named and cannot be used.
+    `patient` waits for one that is just starting. Raises
+    ServerUnreachable or Problem when a server was named and cannot be used.
     """
     if "url" in settings.model_fields_set:
         api = Api(settings.url, read_token(settings))

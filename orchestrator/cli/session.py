@@ -239,7 +239,8 @@ def _live_lines(items: list[dict[str, Any]]) -> list[str]:
 
 def _saved_lines(items: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{number:>3}  {item['id'][:8]}  {item['updated_at'][:16]}  {item['messages']:>5} messages  "
+        f"{number:>3}  {item['id'][:8]}  {item['updated_at'][:16]}  "
+        f"{item['messages']:>5} messages  "
         f"{item['name']}  {item['project_path']}"
         + (f"  ({item['error']})" if item["error"] else "")
         for number, item in enumerate(items, 1)

@@ -81,12 +81,11 @@ def _client(given: argparse.Namespace) -> int:
 
 
 def _on_terminal(settings: Settings, path: str) -> int:
-    from tui.app import run
-
     from orchestrator.cli.server import existing
     from orchestrator.local.errors import StackRunning
     from orchestrator.local.home import ensure_token, read_token
     from orchestrator.local.launch import join_stack, start_stack
+    from tui.app import run
 
     with contextlib.ExitStack() as cleanup:
         api = existing(settings, cleanup, patient=False)

@@ -5,6 +5,7 @@ Owns what the rules of `jido run` mean: time, requests to the model, money, appr
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -96,7 +97,7 @@ class TurnFollower:
         try:
             for event in self._events.follow(deadline):
                 self._take(event)
-                if self._ended is not None or self._stopped is not None:
+                if self._has_ended or self._stopped is not None:
                     return
         except DeadlinePassed:
             self._outcome.error = f"The turn took longer than {limit:g} seconds."
@@ -108,7 +109,9 @@ class TurnFollower:
         if self._outcome.turn_id is None:
             self._outcome.status = status
             return
-        self._api.call("POST", f"{self._path}/turns/{self._outcome.turn_id}/cancel")
+        # A server that cannot be asked any more ends the turn when the session is closed.
+        with contextlib.suppress(JidoError):
+            self._api.call("POST", f"{self._path}/turns/{self._outcome.turn_id}/cancel")
 
     def settle(self) -> None:
         """Wait until a cancelled turn has ended, and decide how the whole ended."""
@@ -116,13 +119,17 @@ class TurnFollower:
             try:
                 for event in self._events.follow(time.monotonic() + _SETTLE_S):
                     self._take(event)
-                    if self._ended is not None:
+                    if self._has_ended:
                         break
             except (DeadlinePassed, JidoError):
                 # Closing the session, which follows, ends the turn in any case.
                 pass
         self._outcome.status = self._stopped or self._ended or "infrastructure"
         self._read_usage()
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._ended is not None
 
     def _take(self, event: dict[str, Any]) -> None:
         self._see(event)

@@ -28,6 +28,8 @@ _STEADY_S: Final = 30.0
 """Seconds of running after which a child counts as healthy again."""
 _MAX_LOG_BYTES: Final = 8_388_608
 """Bytes of one log before it is set aside; one older log is kept."""
+_OWN_WORDS: Final = "jido: "
+"""Beginning of the line in which a command of ours says why it failed."""
 _TAIL_BYTES: Final = 8192
 """Bytes at the end of a log in which the reason of a failure is looked for."""
 
@@ -108,9 +110,11 @@ class Child:
         with contextlib.suppress(OSError), self.program.log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-            for line in reversed(lines):
-                if line:
-                    return line[:500]
+            said = [line for line in lines if line.startswith(_OWN_WORDS)]
+            if said:
+                return said[-1].removeprefix(_OWN_WORDS)[:500]
+            if any(lines):
+                return [line for line in lines if line][-1][:500]
         return f"see {self.program.log}"
 
     def rotate(self) -> None:

@@ -14,6 +14,8 @@ from orchestrator.domain.errors import JidoError
 from orchestrator.local.http import Api, ServerUnreachable
 from orchestrator.wire.problems import Problem
 
+_ABSENT: Final = "No supervisor runs"
+"""How the fault of a supervisor begins that has only not started yet."""
 _CLOSE_S: Final = 20.0
 """Seconds one session may take to be saved and closed."""
 
@@ -42,9 +44,10 @@ def unready(api: Api) -> Fault | None:
 
 def _fault(checks: Mapping[str, object], otherwise: str) -> Fault:
     faults = {name: str(text) for name, text in checks.items() if text != "ok"}
-    runtime = faults.get("runtime")
-    if runtime is not None:
-        return Fault(runtime, lasting=True)
+    supervisor = faults.get("supervisor", _ABSENT)
+    if not supervisor.startswith(_ABSENT):
+        # The supervisor runs and says why no sandbox can be started.
+        return Fault(supervisor, lasting=True)
     return Fault("; ".join(f"{name}: {text}" for name, text in faults.items()) or otherwise, False)
 
 
