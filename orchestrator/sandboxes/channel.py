@@ -202,7 +202,8 @@ class Channel(asyncio.Protocol):
     async def _pump(self, pending: _Pending, on_stream: OnStream) -> None:
         """Call back for every chunk until the reply is there and no chunk is left."""
         chunks, arrived = pending.chunks, pending.arrived
-        assert chunks is not None and arrived is not None
+        assert chunks is not None
+        assert arrived is not None
         while True:
             while chunks:
                 name, data = chunks.popleft()

@@ -33,9 +33,9 @@ from orchestrator.sandboxes.channel import Channel, Reply
 from orchestrator.sandboxes.errors import (
     ChannelClosed,
     InvalidArgument,
+    TooLarge,
     ToolError,
     ToolTimeout,
-    TooLarge,
 )
 from orchestrator.sandboxes.frames import MAX_PAYLOAD_BYTES
 from orchestrator.sandboxes.results import Captured
@@ -254,9 +254,7 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
             exit_code=code, stdout=_decode(output.stdout), stderr=_decode(output.stderr)
         )
 
-    async def _run(
-        self, arguments: dict[str, Any], payload: bytes, timeout: float | None
-    ) -> Reply:
+    async def _run(self, arguments: dict[str, Any], payload: bytes, timeout: float | None) -> Reply:
         channel = await self.channel()
         # The sandbox keeps the time; ours only ends the wait for one that does not.
         patience_s = None if timeout is None else timeout + _TIMEOUT_GRACE_S

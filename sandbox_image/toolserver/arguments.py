@@ -78,7 +78,7 @@ class Arguments:
         """Return a list of objects, each as `Arguments`."""
         value = self._values.get(name)
         if not isinstance(value, list) or not 0 < len(value) <= maximum:
-            raise ToolFailure("invalid_argument", f"`{name}` must be a list of 1 to {maximum} objects")
+            raise ToolFailure("invalid_argument", f"`{name}` must be 1 to {maximum} objects")
         if not all(isinstance(item, dict) for item in value):
             raise ToolFailure("invalid_argument", f"`{name}` must be a list of objects")
         return [Arguments(item) for item in value]

@@ -6,13 +6,17 @@ cryptography library that would double the size of this process.
 
 from __future__ import annotations
 
-try:
-    from _sha2 import sha256 as _sha256
-except ImportError:
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hashlib import sha256
+else:
     try:
-        from _sha256 import sha256 as _sha256
+        from _sha2 import sha256
     except ImportError:
-        from hashlib import sha256 as _sha256
+        try:
+            from _sha256 import sha256
+        except ImportError:
+            from hashlib import sha256
 
 ABSENT = "absent"
 """Stands for a file that does not exist, where a hash is expected."""
@@ -20,5 +24,4 @@ ABSENT = "absent"
 
 def content_hash(data: bytes) -> str:
     """Return the hash of a file's whole content."""
-    digest: str = _sha256(data).hexdigest()
-    return digest
+    return sha256(data).hexdigest()

@@ -18,9 +18,10 @@ PRIVATE_DIRECTORY = ".jido_code"
 def command_environment(root: str, own: dict[str, str]) -> dict[str, str]:
     """Variables of a command in the project at `root`, given the server's `own` environment."""
     private = os.path.join(root, PRIVATE_DIRECTORY)
+    home = own.get("HOME", "")
     return {
         "PATH": own.get("PATH") or _DEFAULT_PATH,
-        "HOME": own.get("HOME") if _beneath(own.get("HOME"), root) else f"{private}/home",
+        "HOME": home if _beneath(home, root) else f"{private}/home",
         "TMPDIR": own.get("TMPDIR") or f"{private}/tmp",
         "LANG": own.get("LANG") or "C.UTF-8",
         "TERM": "dumb",
@@ -36,5 +37,5 @@ def merge(base: dict[str, str], extra: dict[str, str]) -> dict[str, str]:
     return {**base, **extra} if extra else base
 
 
-def _beneath(path: str | None, root: str) -> bool:
-    return path is not None and (path == root or path.startswith(root.rstrip("/") + "/"))
+def _beneath(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")

@@ -73,7 +73,7 @@ _BY_ERRNO = {
 
 
 class ToolFailure(Exception):
-    """A failure with a code of the closed set, a sentence, and optionally JSON data and raw bytes."""
+    """A failure: a code of the closed set, a sentence, optionally JSON data and raw bytes."""
 
     def __init__(self, code: str, message: str, data: dict[str, object] | None = None) -> None:
         """Refuse nothing: `code` is checked once more where the reply is written."""

@@ -91,7 +91,7 @@ def read_lines(
     """Read `count` lines from the 1-based line `first`, each cut after `width` characters."""
     data = read_whole(root, path)
     if b"\0" in data[:_SNIFF_BYTES]:
-        raise ToolFailure("binary", f"{path}: binary file of {len(data)} bytes", {"size": len(data)})
+        raise ToolFailure("binary", f"{path}: binary, {len(data)} bytes", {"size": len(data)})
     total = data.count(b"\n") + (not data.endswith(b"\n") if data else 0)
     start = _line_start(data, first)
     shown: list[str] = []
@@ -169,9 +169,7 @@ def _refuse_irregular(status: os.stat_result, path: str) -> None:
         raise ToolFailure("not_regular", f"{path}: not a regular file")
 
 
-def _refuse_changed(
-    place: Place, path: str, status: os.stat_result | None, expected: str
-) -> None:
+def _refuse_changed(place: Place, path: str, status: os.stat_result | None, expected: str) -> None:
     if status is None:
         present = ABSENT
     else:

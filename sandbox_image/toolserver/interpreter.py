@@ -6,12 +6,12 @@ prelude, which ends its process instead of raising what a script could catch.
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import socket
 import threading
 import time
-import os
 
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.processes import (
@@ -317,6 +317,20 @@ class _Run:
 
 
 BINDABLE = frozenset(
-    "read write edit list stat exists make_dir remove rename glob find grep run".split()
+    [
+        "read",
+        "write",
+        "edit",
+        "list",
+        "stat",
+        "exists",
+        "make_dir",
+        "remove",
+        "rename",
+        "glob",
+        "find",
+        "grep",
+        "run",
+    ]
 )
 """Operations a script may call."""

@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import signal
+from contextlib import suppress
 
 from sandbox_image.toolserver.errors import ToolFailure
 
@@ -57,7 +58,7 @@ def find_program(program: str, search_path: str, directory: str) -> str:
             if os.access(candidate, os.X_OK):
                 return candidate
             denied = True
-        denied = denied or os.path.isdir(candidate) and "/" in program
+        denied = denied or (os.path.isdir(candidate) and "/" in program)
     raise ProgramMissing(program, 126 if denied else 127)
 
 
@@ -168,20 +169,16 @@ def _pidfd(pid: int) -> int:
 def kill_tree(leader: int | None, marker: str) -> None:
     """Kill a process group and every process that carries `marker`."""
     if leader is not None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
     wanted = f"{MARKER}={marker}".encode()
     for _ in range(_SWEEPS):
         survivors = [pid for pid in _process_ids() if _carries(pid, wanted)]
         if not survivors:
             return
         for pid in survivors:
-            try:
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
 
 
 def _process_ids() -> list[int]:

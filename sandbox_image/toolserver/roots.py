@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from sandbox_image.toolserver.errors import ToolFailure, from_os_error
 
@@ -156,10 +157,8 @@ class _Walk:
         except FileNotFoundError:
             if not self._create:
                 raise
-            try:
+            with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=parent)
-            except FileExistsError:
-                pass
             handle = os.open(name, _DIRECTORY, dir_fd=parent)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP) or not self._follow(name):

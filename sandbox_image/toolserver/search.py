@@ -167,7 +167,9 @@ def find_files(
         raise ToolFailure("invalid_argument", "the query is too long")
     candidates, cut = _list_files(services, request, services.root.path)
     ranked = sorted(
-        (score, len(name), name) for name in candidates if (score := _score(name, wanted)) is not None
+        (score, len(name), name)
+        for name in candidates
+        if (score := _score(name, wanted)) is not None
     )
     return [name for _, _, name in ranked[:limit]], cut or len(ranked) > limit
 

@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 from _queue import Empty, SimpleQueue
+from contextlib import suppress
 
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.operations import OPERATIONS, execute
@@ -183,10 +184,8 @@ class Connection:
                 return False
 
     def _shut_down(self) -> None:
-        try:
+        with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def _end(self) -> None:
         self._shut_down()

@@ -34,7 +34,7 @@ class Services:
             return None
 
     def prepare(self) -> None:
-        """Create HOME and TMPDIR where they are missing and can be made; a read-only project stays."""
+        """Create HOME and TMPDIR where they are missing; a read-only project stays without."""
         if self.root.contains_text(self.environment["HOME"]):
             try:
                 for name in ("HOME", "TMPDIR"):

@@ -102,7 +102,8 @@ def make_directory(root: Root, path: str) -> bool:
 
 def remove(root: Root, path: str) -> None:
     """Remove a file, a link itself, or a directory with everything in it."""
-    if path.startswith("/") and (root.path + "/").startswith(os.path.normpath(path).rstrip("/") + "/"):
+    plain = os.path.normpath(path).rstrip("/") + "/"
+    if path.startswith("/") and (root.path + "/").startswith(plain):
         raise _protected(path)
     with root.locate(path, follow=False) as place:
         if place.name == ".":
@@ -138,18 +139,19 @@ def _remove_tree(parent: int, name: str, depth: int) -> None:
 
 def rename(root: Root, source: str, target: str, overwrite: bool) -> None:
     """Move a name; a link is moved itself. Raises `exists` unless `overwrite`."""
-    with root.locate(source, follow=False) as old:
-        with root.locate(target, follow=False, create_parents=True) as new:
-            if "." in (old.name, new.name):
-                raise ToolFailure("invalid_argument", "a path must end in a name")
-            if not overwrite and _present(new):
-                raise ToolFailure("exists", f"{target}: exists")
-            try:
-                os.rename(
-                    old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory
-                )
-            except OSError as error:
-                raise from_os_error(error, f"{source} to {target}") from None
+    with (
+        root.locate(source, follow=False) as old,
+        root.locate(target, follow=False, create_parents=True) as new,
+    ):
+        if "." in (old.name, new.name):
+            raise ToolFailure("invalid_argument", "a path must end in a name")
+        old.stat()
+        if not overwrite and _present(new):
+            raise ToolFailure("exists", f"{target}: exists")
+        try:
+            os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
+        except OSError as error:
+            raise from_os_error(error, f"{source} to {target}") from None
 
 
 def _present(place: Place) -> bool:

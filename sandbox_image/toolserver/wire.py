@@ -9,6 +9,17 @@ from __future__ import annotations
 import json
 import socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Readable(Protocol):
+        """What frames are read from: a socket, or something that bounds one."""
+
+        def recv(self, length: int, /) -> bytes: ...
+        def recv_into(self, view: memoryview, /) -> int: ...
+
+
 MAX_HEADER_BYTES = 64 * 1024
 """Bytes of one header line, line feed included."""
 
@@ -57,7 +68,7 @@ def payload_length(header: dict[str, object]) -> int:
 class FrameReader:
     """Reads frames from a socket; keeps at most one chunk more than it was asked for."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: Readable) -> None:
         """Read from `connection`, which stays the caller's to close."""
         self._connection = connection
         self._buffer = bytearray()

@@ -64,8 +64,8 @@ class TestToolServerProcess(WorkspaceBackendSuite):
     """The tool server as an ordinary process."""
 
     @pytest.fixture
-    def backend(self, sandboxes: Sandboxes) -> Iterator[WorkspaceBackend]:  # type: ignore[override]
-        yield sandboxes.start()
+    def backend(self, sandboxes: Sandboxes) -> WorkspaceBackend:
+        return sandboxes.start()
 
     @pytest.fixture
     def fresh_backend(self, sandboxes: Sandboxes) -> Callable[[], WorkspaceBackend]:

@@ -1,0 +1,261 @@
+"""What the rest of the product asks of a running sandbox, beside the agent's workspace.
+
+Typed, bounded calls over one channel: streamed commands, Lua, search, edits, changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from pydantic import JsonValue
+
+from orchestrator.domain.limits import (
+    COMMAND_TIMEOUT_S,
+    MAX_OUTPUT_BYTES,
+    MAX_SEARCH_HITS,
+    MAX_WRITE_BYTES,
+    TOOL_TIMEOUT_S,
+)
+from orchestrator.sandboxes import results
+from orchestrator.sandboxes.channel import Channel, Reply
+from orchestrator.sandboxes.errors import TooLarge
+
+OnOutput = Callable[[str, bytes], Awaitable[None] | None]
+
+_GRACE_S: Final = 5.0
+_MAX_CHANGES_BYTES: Final = 4 * 1024 * 1024
+
+
+class LuaResult(NamedTuple):
+    """How a script ended."""
+
+    ok: bool
+    """Whether it ran to its end."""
+    value: JsonValue
+    """What it returned; a list for several values, None for none."""
+    output: str
+    """What it printed."""
+    error_code: str | None
+    """One of the tool server's `lua_…` codes, None when `ok`."""
+    error_message: str | None
+    """The script's own message or the limit it met, None when `ok`."""
+    elapsed_ms: float
+    """Milliseconds in the sandbox."""
+
+
+class Hit(NamedTuple):
+    """One line that a search found."""
+
+    path: str
+    line: int
+    text: str
+    is_context: bool
+
+
+class Page(NamedTuple):
+    """Lines of a file."""
+
+    text: str
+    first_line: int
+    lines: int
+    total_lines: int
+    content_hash: str
+    """Guards a later write: pass it as `expected_hash`."""
+
+
+class Replacement(NamedTuple):
+    """One edit of a file."""
+
+    old: str
+    new: str
+    replace_all: bool = False
+
+
+class Edited(NamedTuple):
+    """What an edit did."""
+
+    replacements: int
+    content_hash: str
+
+
+class SandboxTools:
+    """Operations of one sandbox over a channel that stays the caller's to close."""
+
+    def __init__(self, channel: Channel) -> None:
+        """Use `channel` from the event loop that connected it."""
+        self._channel = channel
+
+    async def exec_stream(
+        self,
+        command: Sequence[str] | str,
+        on_output: OnOutput,
+        timeout_s: float = COMMAND_TIMEOUT_S,
+        cwd: str | None = None,
+    ) -> int:
+        """Run a command, pass its output on as it appears, return its exit code.
+
+        A string is a shell line. Raises `ToolTimeout` after `timeout_s` seconds.
+        """
+        arguments: dict[str, Any] = {"timeout_s": timeout_s, "stream": True, "keep_bytes": 0}
+        arguments["payload_command"] = True
+        if cwd is not None:
+            arguments["cwd"] = cwd
+        words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        payload = b"\0".join(word.encode("utf-8", "surrogateescape") for word in words)
+        reply = await self._channel.stream(
+            "run", arguments, on_output, payload, timeout_s=timeout_s + _GRACE_S
+        )
+        return results.integer(reply.result, "exit_code")
+
+    async def run_lua(
+        self, script: str, timeout_s: float = TOOL_TIMEOUT_S, *, name: str = "script"
+    ) -> LuaResult:
+        """Run a script in the sandbox's interpreter; its failure is a result, not an exception."""
+        payload = script.encode("utf-8", "replace")
+        if len(payload) > MAX_OUTPUT_BYTES:
+            raise TooLarge(f"the script is larger than {MAX_OUTPUT_BYTES} bytes")
+        reply = await self._channel.request(
+            "lua",
+            {"timeout_s": timeout_s, "name": name},
+            payload,
+            timeout_s=timeout_s + _GRACE_S,
+        )
+        return _parse_lua(reply)
+
+    async def reset_lua(self) -> None:
+        """Forget all globals of earlier scripts."""
+        await self._channel.request("lua_reset")
+
+    async def read_lines(self, path: str, offset: int = 1, limit: int = 2000) -> Page:
+        """Read text: `limit` lines from the 1-based line `offset`."""
+        arguments = {"path": path, "offset": offset, "limit": limit}
+        reply = await self._channel.request("read", arguments)
+        result = reply.result
+        return Page(
+            text=reply.payload.decode("utf-8", "replace"),
+            first_line=results.integer(result, "first_line"),
+            lines=results.integer(result, "lines"),
+            total_lines=results.integer(result, "total_lines"),
+            content_hash=results.text(result, "hash"),
+        )
+
+    async def write(self, path: str, content: bytes, *, expected_hash: str | None = None) -> str:
+        """Write a file and return its hash; raises `Changed` when it is not what was read.
+
+        `expected_hash` None writes whatever is there; `"absent"` wants no file there.
+        """
+        if len(content) > MAX_WRITE_BYTES:
+            raise TooLarge(f"{path}: larger than {MAX_WRITE_BYTES} bytes")
+        arguments = {"path": path, "expected_hash": expected_hash}
+        reply = await self._channel.request("write", arguments, content)
+        return results.text(reply.result, "hash")
+
+    async def edit(
+        self, path: str, edits: Sequence[Replacement], *, expected_hash: str | None = None
+    ) -> Edited:
+        """Apply all edits or none; raises `NoMatch`, `Ambiguous`, `Changed`."""
+        payload = json.dumps([edit._asdict() for edit in edits]).encode()
+        arguments = {"path": path, "expected_hash": expected_hash}
+        reply = await self._channel.request("edit", arguments, payload)
+        count = results.integer(reply.result, "replacements")
+        return Edited(count, results.text(reply.result, "hash"))
+
+    async def find_files(self, query: str, limit: int = 20) -> list[str]:
+        """Paths whose letters contain `query` in order, best first; ignored files are left out."""
+        reply = await self._channel.request("find", {"query": query, "limit": limit})
+        return _paths(results.parse_json(reply.payload))
+
+    async def glob(self, pattern: str, limit: int = MAX_SEARCH_HITS) -> list[str]:
+        """Paths matching a glob, newest first."""
+        reply = await self._channel.request("glob", {"pattern": pattern, "limit": limit})
+        return [results.text(row, "path") for row in results.json_rows(reply)]
+
+    async def grep(
+        self,
+        pattern: str,
+        *,
+        path: str = ".",
+        glob: str | None = None,
+        ignore_case: bool = False,
+        limit: int = MAX_SEARCH_HITS,
+    ) -> list[Hit]:
+        """Lines matching a regular expression."""
+        arguments = {
+            "pattern": pattern,
+            "path": path,
+            "glob": glob,
+            "ignore_case": ignore_case,
+            "limit": limit,
+        }
+        reply = await self._channel.request("grep", arguments)
+        return [
+            Hit(
+                results.text(row, "path"),
+                results.integer(row, "line"),
+                results.text(row, "text"),
+                row.get("context") is True,
+            )
+            for row in results.json_rows(reply)
+        ]
+
+    async def diff(self, base: str = "HEAD") -> str:
+        """Changes of tracked files since `base`, then the names of new files, as git says.
+
+        Empty where the project is no git repository.
+        """
+        tracked = await self._git("diff", "--no-color", "--no-ext-diff", base)
+        new = await self._git("ls-files", "--others", "--exclude-standard", "-z")
+        names = "".join(f"new file: {name}\n" for name in new.split("\0") if name)
+        return tracked + names
+
+    async def _git(self, *words: str) -> str:
+        """Run git in the sandbox with nothing of the project's configuration that runs programs."""
+        command = ["git", "-c", "core.fsmonitor=false", "-c", "core.pager=cat", *words]
+        arguments = {
+            "command": command,
+            "timeout_s": TOOL_TIMEOUT_S,
+            "keep_bytes": _MAX_CHANGES_BYTES,
+        }
+        reply = await self._channel.request("run", arguments, timeout_s=TOOL_TIMEOUT_S + _GRACE_S)
+        output = results.output_of(reply.result, reply.payload)
+        if results.integer(reply.result, "exit_code") != 0:
+            return ""
+        return output.stdout.whole.decode("utf-8", "replace")
+
+
+def _paths(found: object) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise results.wrong()
+    return found
+
+
+def _parse_lua(reply: Reply) -> LuaResult:
+    result, payload = reply.result, reply.payload
+    split = results.integer(result, "value_bytes")
+    if split + results.integer(result, "output_bytes") != len(payload) or split < 0:
+        raise results.wrong()
+    elapsed = result.get("elapsed_ms")
+    if isinstance(elapsed, bool) or not isinstance(elapsed, (int, float)):
+        raise results.wrong()
+    error = result.get("error")
+    if error is not None and not isinstance(error, dict):
+        raise results.wrong()
+    return LuaResult(
+        ok=results.flag(result, "ok"),
+        value=results.parse_json(payload[:split]) if split else None,
+        output=payload[split:].decode("utf-8", "replace"),
+        error_code=None if error is None else _lua_code(error),
+        error_message=None if error is None else results.text(error, "message")[:8192],
+        elapsed_ms=float(elapsed),
+    )
+
+
+def _lua_code(error: dict[str, Any]) -> str:
+    """The code of a script's error; a code nobody knows is `lua_error`."""
+    code = error.get("code")
+    return code if code in _LUA_CODES else "lua_error"
+
+
+_LUA_CODES: Final = ("lua_error", "lua_instructions", "lua_memory", "lua_output", "lua_timeout")
