@@ -6,7 +6,9 @@ user: a call that waits ends the run.
 
 from __future__ import annotations
 
+import posixpath
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -78,7 +80,18 @@ class TurnPolicy(AbstractCapability[TurnDeps]):
         token = current_call.set(shown)
         started = time.perf_counter()
         try:
+            if call.tool_name == "write_file":
+                await _make_parents(ctx, args.get("path"))
             return await handler(args)
         finally:
             ctx.deps.elapsed_ms[call.tool_call_id] = (time.perf_counter() - started) * 1000
             current_call.reset(token)
+
+
+async def _make_parents(ctx: RunContext[TurnDeps], path: object) -> None:
+    """Create the directories of a file to be written: models expect it, the library refuses."""
+    parent = posixpath.dirname(path) if isinstance(path, str) else ""
+    if parent:
+        # What is wrong with the path the tool itself says best.
+        with suppress(OSError, ValueError):
+            await ctx.workspace.make_dir(parent)
