@@ -6,6 +6,10 @@ turn. Refuses to decide what needs approval: the agent does.
 
 from __future__ import annotations
 
+from typing import Final
+
+from pydantic import TypeAdapter
+
 from orchestrator.domain.errors import ApprovalAlreadyAnswered, ApprovalNotFound, SessionChanged
 from orchestrator.domain.events import NewEvent
 from orchestrator.domain.history import Answer, Decision, PendingApproval
@@ -23,6 +27,9 @@ from orchestrator.store.transaction import (
     until_committed,
 )
 from orchestrator.store.turn_records import read_turn, usage_event, write_turn
+
+_ASKED: Final = TypeAdapter(tuple[int, PendingApproval])
+"""How an approval is stored: a hash keeps no order, so its position is beside it."""
 
 
 class Approvals:
@@ -54,7 +61,9 @@ class Approvals:
                 raise SessionChanged(f"A turn that is {turn.status} cannot ask for approval.")
             if stored.cancelled == turn_id:
                 return await end_turn(self._connection, stored, turn, "cancelled", spent, None)
-            await commit(self._connection, _suspension(stored, turn, approvals, spent))
+            before = len(await self._asked(session_id, turn_id))
+            transaction = _suspension(stored, turn, approvals, spent, before=before)
+            await commit(self._connection, transaction)
             return None
 
         return await until_committed(story)
@@ -87,7 +96,7 @@ class Approvals:
         return await until_committed(story)
 
     async def approvals(self, session_id: str, turn_id: str) -> list[PendingApproval]:
-        """Return what still waits for the user's word."""
+        """Return what still waits for the user's word, in the order it was asked."""
         asked = await self._asked(session_id, turn_id)
         answered = await self.answers(session_id, turn_id)
         return [approval for call, approval in asked.items() if call not in answered]
@@ -103,11 +112,17 @@ class Approvals:
 
     async def _asked(self, session_id: str, turn_id: str) -> dict[str, PendingApproval]:
         rows = await self._connection.ask("HGETALL", keys.approvals(session_id, turn_id))
-        return {call: PendingApproval.model_validate_json(text) for call, text in rows.items()}
+        asked = sorted(map(_ASKED.validate_json, rows.values()), key=lambda row: row[0])
+        return {approval.call_id: approval for _, approval in asked}
 
 
 def _suspension(
-    stored: StoredSession, turn: Turn, approvals: list[PendingApproval], usage: Usage
+    stored: StoredSession,
+    turn: Turn,
+    approvals: list[PendingApproval],
+    usage: Usage,
+    *,
+    before: int,
 ) -> Transaction:
     waiting = turn.model_copy(
         update={"status": "awaiting_approval", "usage": turn.usage.plus(usage)}
@@ -120,8 +135,8 @@ def _suspension(
     transaction.write("DEL", keys.lease(turn.id))
     transaction.events.append(usage_event(waiting, record))
     asked = keys.approvals(turn.session_id, turn.id)
-    for approval in approvals:
-        transaction.write("HSET", asked, approval.call_id, encode(approval))
+    for position, approval in enumerate(approvals, start=before):
+        transaction.write("HSET", asked, approval.call_id, encode((position, approval)))
         data = {"turn_id": turn.id, **approval.model_dump(mode="json")}
         transaction.events.append(NewEvent(type="approval.requested", data=data))
     return transaction

@@ -34,6 +34,8 @@ _CONNECTION_WAIT_S: Final = 30
 """Seconds to wait for a free connection."""
 _SOCKET_TIMEOUT_S: Final = 10.0
 """Seconds a reply may take; a disk that is slow to sync holds replies back."""
+PATIENCE_S: Final = 30.0
+"""Seconds of one call with all its repetitions, after which the store counts as unavailable."""
 
 
 def _pool(url: str, *, size: int, retries: int, timeout_s: float | None) -> BlockingConnectionPool:
@@ -96,19 +98,21 @@ class Connection:
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run `script` (a name) and return its reply."""
         with translated():
-            return await self._scripts[script](keys, arguments)
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._scripts[script](keys, arguments)
 
     async def ask(self, *command: Argument) -> Any:
         """Run one command and return its reply."""
         with translated():
-            return await self._execute(*command)
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._execute(*command)
 
     async def ask_together(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run reading commands as one snapshot and return their replies."""
         if not commands:
             return []
         with translated():
-            async with self.client.pipeline(transaction=True) as pipeline:
+            async with asyncio.timeout(PATIENCE_S), self.client.pipeline() as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
                 replies: list[Any] = await pipeline.execute()

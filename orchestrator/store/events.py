@@ -7,7 +7,6 @@ all sessions with numbers of its own. Refuses to guess about what was trimmed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from orchestrator.domain.errors import EventsTrimmed, InvalidArgument
 from orchestrator.domain.events import Event, NewEvent
@@ -107,13 +106,6 @@ def _number(row: Row) -> int:
     return int(row[0].partition("-")[0])
 
 
-def _event(session_id: str, seq: int, fields: Mapping[str, Any]) -> Event:
-    return Event.model_validate(
-        {
-            "session_id": session_id,
-            "seq": seq,
-            "type": fields["type"],
-            "time": fields["time"],
-            "data": decode_object(fields["data"]),
-        }
-    )
+def _event(session_id: str, seq: int, fields: Mapping[str, str]) -> Event:
+    stored = decode_object(fields["event"])
+    return Event.model_validate({**stored, "session_id": session_id, "seq": seq})

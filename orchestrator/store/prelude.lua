@@ -15,11 +15,11 @@ local function take_list()
   return list
 end
 
--- Takes: kept, kept over all sessions, then type, time, data of each event.
+-- Takes: kept, kept over all sessions, then each event as JSON.
 -- Returns the number of the newest event.
 local function append_events(id, session, stream, all, all_counter)
-  local kept, all_kept, fields = take(), take(), take_list()
-  local count = #fields / 3
+  local kept, all_kept, events = take(), take(), take_list()
+  local count = #events
   if count == 0 then
     return tonumber(redis.call('HGET', session, 'seq') or '0')
   end
@@ -28,11 +28,9 @@ local function append_events(id, session, stream, all, all_counter)
   for index = 1, count do
     local seq = string.format('%d', last - count + index)
     local all_seq = string.format('%d', all_last - count + index)
-    local kind, time, data = fields[index * 3 - 2], fields[index * 3 - 1], fields[index * 3]
-    redis.call('XADD', stream, 'MAXLEN', '~', kept, seq .. '-0',
-      'type', kind, 'time', time, 'data', data)
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, seq .. '-0', 'event', events[index])
     redis.call('XADD', all, 'MAXLEN', '~', all_kept, all_seq .. '-0',
-      'session', id, 'seq', seq, 'type', kind, 'time', time, 'data', data)
+      'event', events[index], 'session', id, 'seq', seq)
   end
   return last
 end

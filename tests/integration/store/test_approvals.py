@@ -46,6 +46,15 @@ async def test_a_suspended_turn_waits_without_a_worker(store: Store) -> None:
     )
 
 
+async def test_many_questions_keep_their_order(store: Store) -> None:
+    many = [
+        PendingApproval(call_id=f"c{n}", tool="shell", arguments={"command": "x" * 100})
+        for n in (3, 1, 2, 9, 5, 4, 8, 7, 6, 0)
+    ]
+    turn = await suspended(store, *many)
+    assert await store.turns.approvals(turn.session_id, turn.id) == many
+
+
 async def test_the_last_answer_continues_the_turn(store: Store) -> None:
     turn = await suspended(store, SHELL, WRITE)
     sid = turn.session_id
