@@ -1,0 +1,114 @@
+"""Control groups for sandboxes that no engine limits, where this process may make them.
+
+Owns both generations of the kernel's interface: version 1 as root, version 2 as root
+or in a delegated tree. Having none is no failure: then only per-process limits hold,
+which `Group.limited` says. Refuses to touch groups it did not make.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from orchestrator.sandboxes.runtime import SandboxLimits
+
+ROOT: Final = Path("/sys/fs/cgroup")
+CPU_PERIOD_US: Final = 100_000
+"""Microseconds over which the processor quota is counted."""
+
+REMOVAL_TIMEOUT_S: Final = 2.0
+"""Seconds in which the kernel must have taken the last process out of a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The directories that limit one sandbox, one per controller in version 1."""
+
+    directories: tuple[str, ...]
+    """Absolute paths; () where no group could be had."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether memory, processes and processors of the sandbox as a whole are limited."""
+        return bool(self.directories)
+
+    def add(self, pid: int) -> None:
+        """Put a process, and what it will start, into the group; raises OSError."""
+        for directory in self.directories:
+            Path(directory, "cgroup.procs").write_text(str(pid))
+
+    def kills(self) -> int:
+        """Return how many processes the kernel has ended here for want of memory."""
+        for directory in self.directories:
+            for name in ("memory.events", "memory.oom_control"):
+                with suppress(OSError):
+                    for line in Path(directory, name).read_text().splitlines():
+                        if line.startswith("oom_kill "):
+                            return int(line.split()[1])
+        return 0
+
+    def remove(self) -> None:
+        """Remove the group once its processes are gone; blocks up to REMOVAL_TIMEOUT_S."""
+        deadline = time.monotonic() + REMOVAL_TIMEOUT_S
+        for directory in self.directories:
+            while True:
+                try:
+                    os.rmdir(directory)
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        break
+                    time.sleep(0.005)
+                else:
+                    break
+
+
+def make(name: str, limits: SandboxLimits) -> Group:
+    """Make a group of this name with these limits; an empty one where that is not allowed."""
+    group = Group(())
+    try:
+        if (ROOT / "cgroup.controllers").exists():
+            group = Group((str(_own_parent() / name),))
+            _make_unified(Path(group.directories[0]), limits)
+        else:
+            group = Group(tuple(str(ROOT / each / name) for each in ("memory", "pids", "cpu")))
+            _make_separate(group, limits)
+    except OSError:
+        group.remove()
+        return Group(())
+    return group
+
+
+def _own_parent() -> Path:
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        if line.startswith("0::"):
+            own = ROOT / line[3:].lstrip("/")
+            return own if own == ROOT else own.parent
+    raise FileNotFoundError("no unified control group")
+
+
+def _make_unified(directory: Path, limits: SandboxLimits) -> None:
+    directory.mkdir(exist_ok=True)
+    quota = int(limits.cpus * CPU_PERIOD_US)
+    (directory / "memory.max").write_text(str(limits.memory_bytes))
+    with suppress(FileNotFoundError):
+        (directory / "memory.swap.max").write_text("0")
+    (directory / "pids.max").write_text(str(limits.pids))
+    (directory / "cpu.max").write_text(f"{quota} {CPU_PERIOD_US}")
+
+
+def _make_separate(group: Group, limits: SandboxLimits) -> None:
+    memory, pids, cpu = (Path(each) for each in group.directories)
+    for directory in (memory, pids, cpu):
+        directory.mkdir(exist_ok=True)
+    (memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
+    with suppress(FileNotFoundError):
+        (memory / "memory.memsw.limit_in_bytes").write_text(str(limits.memory_bytes))
+    (pids / "pids.max").write_text(str(limits.pids))
+    (cpu / "cpu.cfs_period_us").write_text(str(CPU_PERIOD_US))
+    (cpu / "cpu.cfs_quota_us").write_text(str(int(limits.cpus * CPU_PERIOD_US)))

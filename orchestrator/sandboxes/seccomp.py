@@ -1,0 +1,244 @@
+"""The system call filter of sandboxes that no engine filters: a small BPF program.
+
+Owns which calls are refused and how. It is a list of refusals, not of permissions:
+what an unprivileged process may do is left to it, what reaches into the kernel's
+wide or young corners is not. Refuses foreign architectures as a whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+_LOAD: Final = 0x20
+_JUMP_EQUAL: Final = 0x15
+_JUMP_SET: Final = 0x45
+_JUMP_GREATER_EQUAL: Final = 0x35
+_RETURN: Final = 0x06
+
+_ALLOW: Final = 0x7FFF0000
+_ERROR: Final = 0x00050000
+_KILL_PROCESS: Final = 0x80000000
+
+_OFFSET_NUMBER: Final = 0
+_OFFSET_ARCHITECTURE: Final = 4
+_OFFSET_ARGUMENT_0: Final = 16
+_OFFSET_ARGUMENT_1: Final = 24
+
+_NEW_NAMESPACE_FLAGS: Final = 0x7E020000
+"""CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID and NET."""
+
+_SOCKET_FAMILIES: Final = (1, 2, 10, 16)
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; AF_VSOCK would reach the hypervisor."""
+
+_TERMINAL_INJECTION: Final = (0x5412, 0x541C)
+"""TIOCSTI and TIOCLINUX: typing into somebody's terminal."""
+
+_X32_BIT: Final = 0x40000000
+"""Call numbers from here on are a second interface of x86_64 that would pass the list by."""
+
+_SAME_EVERYWHERE: Final = {
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "fspick": 433,
+    "pidfd_getfd": 438,
+    "process_madvise": 440,
+    "mount_setattr": 442,
+    "quotactl_fd": 443,
+    "statmount": 457,
+    "listmount": 458,
+    "open_tree_attr": 467,
+}
+
+_X86_64: Final = {
+    "ptrace": 101,
+    "syslog": 103,
+    "uselib": 134,
+    "vhangup": 153,
+    "modify_ldt": 154,
+    "pivot_root": 155,
+    "adjtimex": 159,
+    "chroot": 161,
+    "acct": 163,
+    "settimeofday": 164,
+    "mount": 165,
+    "umount2": 166,
+    "swapon": 167,
+    "swapoff": 168,
+    "reboot": 169,
+    "sethostname": 170,
+    "setdomainname": 171,
+    "iopl": 172,
+    "ioperm": 173,
+    "init_module": 175,
+    "delete_module": 176,
+    "quotactl": 179,
+    "lookup_dcookie": 212,
+    "clock_settime": 227,
+    "kexec_load": 246,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "migrate_pages": 256,
+    "unshare": 272,
+    "move_pages": 279,
+    "perf_event_open": 298,
+    "fanotify_init": 300,
+    "name_to_handle_at": 303,
+    "open_by_handle_at": 304,
+    "clock_adjtime": 305,
+    "setns": 308,
+    "process_vm_readv": 310,
+    "process_vm_writev": 311,
+    "kcmp": 312,
+    "finit_module": 313,
+    "kexec_file_load": 320,
+    "bpf": 321,
+    "userfaultfd": 323,
+}
+
+_AARCH64: Final = {
+    "lookup_dcookie": 18,
+    "umount2": 39,
+    "mount": 40,
+    "pivot_root": 41,
+    "chroot": 51,
+    "vhangup": 58,
+    "quotactl": 60,
+    "acct": 89,
+    "unshare": 97,
+    "kexec_load": 104,
+    "init_module": 105,
+    "delete_module": 106,
+    "clock_settime": 112,
+    "syslog": 116,
+    "ptrace": 117,
+    "reboot": 142,
+    "sethostname": 161,
+    "setdomainname": 162,
+    "settimeofday": 170,
+    "adjtimex": 171,
+    "add_key": 217,
+    "request_key": 218,
+    "keyctl": 219,
+    "swapon": 224,
+    "swapoff": 225,
+    "migrate_pages": 238,
+    "move_pages": 239,
+    "perf_event_open": 241,
+    "fanotify_init": 262,
+    "name_to_handle_at": 264,
+    "open_by_handle_at": 265,
+    "clock_adjtime": 266,
+    "setns": 268,
+    "process_vm_readv": 270,
+    "process_vm_writev": 271,
+    "kcmp": 272,
+    "finit_module": 273,
+    "bpf": 280,
+    "userfaultfd": 282,
+    "kexec_file_load": 294,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Call numbers of one processor family."""
+
+    audit_number: int
+    clone: int
+    socket: int
+    socketpair: int
+    ioctl: int
+    refused: dict[str, int]
+    clone3: int = 435
+    has_x32: bool = False
+
+
+ARCHITECTURES: Final = {
+    "x86_64": Architecture(
+        0xC000003E, 56, 41, 53, 16, {**_SAME_EVERYWHERE, **_X86_64}, has_x32=True
+    ),
+    "aarch64": Architecture(0xC00000B7, 220, 198, 199, 29, {**_SAME_EVERYWHERE, **_AARCH64}),
+}
+
+
+class UnknownArchitecture(Exception):
+    """There is no table of call numbers for this machine."""
+
+
+def filter_program(machine: str | None = None) -> bytes:
+    """Return the program for a machine such as x86_64; None means this one.
+
+    Raises UnknownArchitecture.
+    """
+    name = machine or platform.machine()
+    if name not in ARCHITECTURES:
+        raise UnknownArchitecture(f"no system call filter is known for {name}")
+    architecture = ARCHITECTURES[name]
+    program = [
+        _instruction(_LOAD, _OFFSET_ARCHITECTURE),
+        _instruction(_JUMP_EQUAL, architecture.audit_number, 1, 0),
+        _instruction(_RETURN, _KILL_PROCESS),
+        _instruction(_LOAD, _OFFSET_NUMBER),
+    ]
+    if architecture.has_x32:
+        program += [_instruction(_JUMP_GREATER_EQUAL, _X32_BIT, 0, 1), _refuse(errno.ENOSYS)]
+    for number in sorted(architecture.refused.values()):
+        program += [_instruction(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
+    # Its flags lie in memory the filter cannot read; libraries fall back to clone.
+    program += [_instruction(_JUMP_EQUAL, architecture.clone3, 0, 1), _refuse(errno.ENOSYS)]
+    program += _refuse_flags(architecture.clone, _NEW_NAMESPACE_FLAGS)
+    program += _allow_only(architecture.socket, _SOCKET_FAMILIES)
+    program += _allow_only(architecture.socketpair, _SOCKET_FAMILIES)
+    program += _refuse_values(architecture.ioctl, _OFFSET_ARGUMENT_1, _TERMINAL_INJECTION)
+    program.append(_instruction(_RETURN, _ALLOW))
+    return b"".join(program)
+
+
+def _instruction(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, jump_true, jump_false, value)
+
+
+def _refuse(number: int) -> bytes:
+    return _instruction(_RETURN, _ERROR | number)
+
+
+def _refuse_flags(call: int, mask: int) -> list[bytes]:
+    return [
+        _instruction(_JUMP_EQUAL, call, 0, 4),
+        _instruction(_LOAD, _OFFSET_ARGUMENT_0),
+        _instruction(_JUMP_SET, mask, 0, 1),
+        _refuse(errno.EPERM),
+        _instruction(_RETURN, _ALLOW),
+    ]
+
+
+def _allow_only(call: int, values: tuple[int, ...]) -> list[bytes]:
+    """Refuse `call` unless its first argument is one of `values`."""
+    tests = [
+        # A hit jumps over the tests that are left and the refusal.
+        _instruction(_JUMP_EQUAL, value, len(values) - place, 0)
+        for place, value in enumerate(values)
+    ]
+    body = [_instruction(_LOAD, _OFFSET_ARGUMENT_0), *tests, _refuse(errno.EPERM)]
+    body.append(_instruction(_RETURN, _ALLOW))
+    return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
+
+
+def _refuse_values(call: int, offset: int, values: tuple[int, ...]) -> list[bytes]:
+    """Refuse `call` when the argument at `offset` is one of `values`."""
+    body = [_instruction(_LOAD, offset)]
+    for value in values:
+        body += [_instruction(_JUMP_EQUAL, value, 0, 1), _refuse(errno.EPERM)]
+    body.append(_instruction(_RETURN, _ALLOW))
+    return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
