@@ -21,10 +21,13 @@ def serve(
 
 def work() -> int:
     """Run turns from the queue."""
+    from orchestrator.logs import configure_logging
     from orchestrator.settings import load_settings
     from orchestrator.worker.pool import run_worker
 
-    run_worker(load_settings())
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    run_worker(settings)
     return 0
 
 
