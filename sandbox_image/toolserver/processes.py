@@ -17,8 +17,11 @@ from sandbox_image.toolserver.errors import ToolFailure
 MARKER = "JIDO_COMMAND"
 """Environment variable that ties a process to the command that started it."""
 
-_CHILD_OOM_SCORE = "500"
+_CHILD_OOM_SCORE = b"500"
 """Added to a command's score for the out-of-memory killer, so that it goes before the server."""
+
+_MAX_EARLY_CHILDREN = 64
+"""Processes looked at while raising the score of a command that has just started."""
 
 _SWEEPS = 5
 """Passes over /proc while killing; one more than a process that forks meanwhile survives."""
@@ -113,15 +116,36 @@ def _posix_spawn(
 
 
 def _raise_oom_score(pid: int) -> None:
-    """Make the child the kernel's first choice when memory runs out."""
+    """Make the child the kernel's first choice when memory runs out.
+
+    What it forked before its score was raised is found among its children; what it forks
+    later inherits the score.
+    """
+    pending = [str(pid)]
+    for _ in range(_MAX_EARLY_CHILDREN):
+        if not pending:
+            return
+        process = f"/proc/{pending.pop()}"
+        try:
+            _write_file(f"{process}/oom_score_adj", _CHILD_OOM_SCORE)
+            pending += _read_file(f"{process}/task/{process[6:]}/children").split()
+        except OSError:
+            # It has ended, or this kernel does not list children.
+            continue
+
+
+def _write_file(path: str, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        handle = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
+        os.write(handle, data)
+    finally:
+        os.close(handle)
+
+
+def _read_file(path: str) -> str:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.write(handle, _CHILD_OOM_SCORE.encode())
-    except OSError:
-        pass
+        return os.read(handle, 4096).decode("ascii")
     finally:
         os.close(handle)
 
