@@ -1,0 +1,1 @@
+"""The supervisor on real stores and real runtimes."""

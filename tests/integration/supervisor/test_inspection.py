@@ -1,0 +1,251 @@
+"""What a directory is: the contract's codes in the contract's order, and nothing trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.errors import (
+    InvalidArgument,
+    InvalidSettings,
+    JidoError,
+    ProjectPathMissing,
+    ProjectPathNotAbsolute,
+    ProjectPathNotAllowed,
+    ProjectPathNotDirectory,
+    ProjectPathNotFound,
+    ProjectPathPermissionDenied,
+    ProjectPathTooLong,
+)
+from orchestrator.supervisor.inspection import Inspector, Places, inspect
+from orchestrator.supervisor.project_settings import MAX_PROJECT_SETTINGS_BYTES
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Path:
+    """The directory beneath which projects may lie."""
+    roots = (tmp_path / "roots").resolve()
+    roots.mkdir()
+    return roots
+
+
+@pytest.fixture
+def places(roots: Path) -> Places:
+    """What the machine allows."""
+    return Places((str(roots),), str(roots / "me"), (str(roots / "me/.jido_code"),))
+
+
+@pytest.fixture
+def project(roots: Path) -> Path:
+    """An ordinary project."""
+    project = roots / "project"
+    project.mkdir()
+    return project
+
+
+def test_an_ordinary_project(project: Path, places: Places) -> None:
+    (project / "package.json").touch()
+    (project / "tsconfig.json").touch()
+    status = project.stat()
+    assert inspect(f"{project}/", places) == {
+        "real_path": str(project),
+        "owner_uid": status.st_uid,
+        "owner_gid": status.st_gid,
+        "language": "typescript",
+        "settings": {},
+        "widening": {},
+        "settings_digest": None,
+    }
+    assert sorted(each.name for each in project.iterdir()) == ["package.json", "tsconfig.json"]
+
+
+def test_a_link_leads_to_the_real_path(project: Path, roots: Path, places: Places) -> None:
+    (roots / "link").symlink_to(project)
+    assert inspect(str(roots / "link"), places)["real_path"] == str(project)
+
+
+def test_dots_within_a_name_are_legal(roots: Path, places: Places) -> None:
+    (roots / "v1..2").mkdir()
+    assert inspect(str(roots / "v1..2"), places)["real_path"] == str(roots / "v1..2")
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        (None, ProjectPathMissing),
+        ("   ", ProjectPathMissing),
+        ("/" + "a/" * 3000, ProjectPathTooLong),
+        ("relative/path", ProjectPathNotAbsolute),
+        ("/nowhere/at/all", ProjectPathNotFound),
+        ("/" + "n" * 300, ProjectPathTooLong),
+        ("/etc/hostname/below", ProjectPathNotFound),
+        ("/etc/passwd", ProjectPathNotDirectory),
+        ("/etc", ProjectPathNotAllowed),
+        ("/usr/lib", ProjectPathNotAllowed),
+        ("/", ProjectPathNotAllowed),
+        ("/proc/self", ProjectPathNotAllowed),
+        ("/a\0b", InvalidArgument),
+    ],
+)
+def test_refused_places(path: str | None, error: type[JidoError], places: Places) -> None:
+    with pytest.raises(error) as raised:
+        inspect(path, places)
+    assert "\n" not in raised.value.detail
+
+
+def test_the_first_fault_in_the_contracts_order_wins(roots: Path, places: Places) -> None:
+    (roots / "file").touch(mode=0)
+    outside = roots.parent / "outside"
+    outside.mkdir(mode=0)
+    with pytest.raises(ProjectPathNotDirectory):
+        inspect(str(roots / "file"), places)
+    with pytest.raises(ProjectPathNotAllowed):
+        inspect(str(outside), places)
+    outside.chmod(0o700)
+
+
+def test_links_smuggle_nothing_in(roots: Path, places: Places) -> None:
+    (roots / "system").symlink_to("/etc")
+    (roots / "circle").symlink_to(roots / "circle")
+    (roots / "dangling").symlink_to(roots / "nothing")
+    with pytest.raises(ProjectPathNotAllowed):
+        inspect(str(roots / "system"), places)
+    for name in ("circle", "dangling"):
+        with pytest.raises(ProjectPathNotFound):
+            inspect(str(roots / name), places)
+
+
+@pytest.mark.parametrize("place", ["", "me", "me/.jido_code", "me/.jido_code/sessions"])
+def test_homes_roots_and_our_own_data_are_no_projects(
+    place: str, roots: Path, places: Places
+) -> None:
+    (roots / "me/.jido_code/sessions").mkdir(parents=True)
+    with pytest.raises(ProjectPathNotAllowed):
+        inspect(str(roots / place), places)
+
+
+def test_what_holds_our_own_data_is_no_project(project: Path, roots: Path) -> None:
+    (project / "run").mkdir()
+    places = Places((str(roots),), "/home/me", (str(project / "run"),))
+    with pytest.raises(ProjectPathNotAllowed, match="JIDO_HOME"):
+        inspect(str(project), places)
+
+
+def test_a_directory_its_owner_cannot_read(project: Path, places: Places) -> None:
+    for mode in (0o000, 0o300, 0o600, 0o077):
+        project.chmod(mode)
+        with pytest.raises(ProjectPathPermissionDenied):
+            inspect(str(project), places)
+    project.chmod(0o500)
+    assert inspect(str(project), places)["real_path"] == str(project)
+    project.chmod(0o700)
+
+
+def test_names_that_are_no_text_are_refused(roots: Path, places: Places) -> None:
+    odd = os.fsencode(roots) + b"/caf\xe9"
+    os.mkdir(odd)
+    (roots / "link").symlink_to(os.fsdecode(odd))
+    with pytest.raises(InvalidArgument, match="UTF-8"):
+        inspect(str(roots / "link"), places)
+
+
+class TestSettings:
+    """The project's own file."""
+
+    @pytest.fixture
+    def file(self, project: Path) -> Path:
+        """Where the file lies."""
+        (project / ".jido_code").mkdir()
+        return project / ".jido_code/settings.json"
+
+    @pytest.fixture(autouse=True)
+    def _kept(self, project: Path, places: Places) -> Iterator[None]:
+        self.look = lambda: inspect(str(project), places)
+        yield
+
+    def test_choices_count_and_explicit_zeros_stay(self, file: Path) -> None:
+        values = {"provider": "openai", "model": "x", "temperature": 0.0, "max_tokens": 9}
+        file.write_text(json.dumps(values | {"theme": "dark"}))
+        found = self.look()
+        assert found["settings"] == values | {"theme": "dark"}
+        assert found["widening"] == {}
+        assert len(found["settings_digest"]) == 64
+
+    def test_what_widens_is_kept_apart(self, file: Path) -> None:
+        file.write_text('{"approval": "all", "sandbox": {"network": "open"}, "model": "a:b"}')
+        found = self.look()
+        assert found["settings"] == {"model": "a:b"}
+        assert found["widening"] == {"approval": "all", "sandbox": {"network": "open"}}
+
+    @pytest.mark.parametrize("text", ["", " \n"])
+    def test_an_empty_file_says_nothing(self, file: Path, text: str) -> None:
+        file.write_text(text)
+        assert self.look()["settings"] == {}
+
+    def test_unknown_keys_are_named(self, file: Path) -> None:
+        file.write_text('{"modle": 1, "image": "x", "sandbox": {"mounts": []}}')
+        with pytest.raises(InvalidSettings, match="“modle”") as raised:
+            self.look()
+        assert raised.value.extra["keys"] == ["sandbox.mounts", "modle", "image"]
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"{", "not valid JSON"),
+            (b"\xff\xfe", "not valid JSON"),
+            (b"[" * 60_000, "not valid JSON"),
+            (b'{"temperature": NaN}', "not valid JSON"),
+            (b'{"max_tokens": ' + b"9" * 5000 + b"}", "not valid JSON"),
+            (b"[]", "one JSON object"),
+            (b'{"temperature": "hot"}', "temperature"),
+            (b'{"approval": "never"}', "approval"),
+            (b'{"\\u001b[2J": 1}', r"\?\[2J"),
+            (b" " * (MAX_PROJECT_SETTINGS_BYTES + 1), "64 KiB"),
+        ],
+    )
+    def test_hostile_content_ends_in_one_clear_line(
+        self, file: Path, content: bytes, says: str
+    ) -> None:
+        file.write_bytes(content)
+        with pytest.raises(InvalidSettings, match=says) as raised:
+            self.look()
+        assert raised.value.detail.isprintable()
+        assert len(raised.value.detail) < 500
+
+    def test_a_link_is_not_followed(self, file: Path, tmp_path: Path) -> None:
+        secret = tmp_path / "secret.json"
+        secret.write_text('{"model": "a:b"}')
+        file.symlink_to(secret)
+        with pytest.raises(InvalidSettings, match="symbolic link"):
+            self.look()
+        file.unlink()
+        file.parent.rmdir()
+        file.parent.symlink_to(tmp_path)
+        with pytest.raises(InvalidSettings, match="symbolic link"):
+            self.look()
+
+    def test_pipes_and_directories_are_refused_at_once(self, file: Path) -> None:
+        os.mkfifo(file)
+        with pytest.raises(InvalidSettings, match="regular file"):
+            self.look()
+        file.unlink()
+        file.mkdir()
+        with pytest.raises(InvalidSettings, match="regular file"):
+            self.look()
+
+    look: Any = None
+
+
+async def test_the_inspector_answers_off_the_loop(project: Path, places: Places) -> None:
+    inspector = Inspector(places)
+    try:
+        assert (await inspector.inspect(str(project)))["real_path"] == str(project)
+        with pytest.raises(ProjectPathMissing):
+            await inspector.inspect(None)
+    finally:
+        inspector.close()

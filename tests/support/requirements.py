@@ -1,0 +1,41 @@
+"""What a test needs of the machine: absent it skips here, and fails where CI=true.
+
+Owns the question and the sentence. A CI that quietly skips its container tests
+would prove nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from typing import NoReturn
+
+import pytest
+
+from orchestrator import __version__
+
+SANDBOX_IMAGE = f"jido-sandbox:{__version__}"
+
+
+def require_docker() -> None:
+    """Need a Docker engine and the sandbox image."""
+    if not _succeeds("docker", "version", "--format", "{{.Server.Version}}"):
+        _missing("No Docker engine answers. `make engine` sets one up.")
+    if not _succeeds("docker", "image", "inspect", SANDBOX_IMAGE):
+        _missing(f"The image {SANDBOX_IMAGE} is missing. `make image` builds it.")
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+@cache
+def _succeeds(*command: str) -> bool:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
