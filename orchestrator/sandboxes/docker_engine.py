@@ -7,6 +7,7 @@ translation of its errors; no other module catches an error of the SDK.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -81,6 +82,11 @@ class Engine:
         return self._client
 
     def _connect(self) -> docker.APIClient:
+        if self.address.socket_path is not None:
+            # The SDK leaves its socket open when nobody listens; ours is closed in any case.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(CALL_TIMEOUT_S)
+                probe.connect(self.address.socket_path)
         return docker.APIClient(
             **self._settings, version="auto", timeout=CALL_TIMEOUT_S, max_pool_size=POOL_THREADS
         )
