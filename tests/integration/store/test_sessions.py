@@ -14,7 +14,6 @@ from orchestrator.domain.errors import (
     SessionNotReady,
 )
 from orchestrator.domain.events import NewEvent
-from orchestrator.domain.ids import new_id
 from orchestrator.domain.session import Session
 from orchestrator.store import keys
 from orchestrator.store.facade import Store
@@ -29,6 +28,8 @@ from tests.integration.store.builders import (
     types_of,
 )
 from tests.support.valkey import Server
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 def no_events(_old: Session, _new: Session) -> list[NewEvent]:
@@ -84,7 +85,7 @@ async def test_a_thousand_claims_of_one_path_admit_one(store: Store) -> None:
     assert sum(isinstance(o, ProjectAlreadyOpen) for o in outcomes) == 199
 
 
-@pytest.mark.parametrize("session_id", [new_id(), "", "x:events", "../../etc", "*"])
+@pytest.mark.parametrize("session_id", [NOBODY, "", "x:events", "../../etc", "*"])
 async def test_an_unknown_session_is_not_found(store: Store, session_id: str) -> None:
     with pytest.raises(SessionNotFound):
         await store.sessions.get(session_id)
