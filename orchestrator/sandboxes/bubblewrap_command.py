@@ -33,7 +33,22 @@ _SETTINGS: Final = (
 )
 """Of the host's settings only these, which hold no secret, are shown."""
 
-_READ_ONLY_PROC: Final = ("acpi", "asound", "driver", "fs", "mtrr", "scsi", "tty")
+_READ_ONLY_PROC: Final = (
+    "acpi",
+    "asound",
+    "bus",
+    "cpu",
+    "driver",
+    "fs",
+    "irq",
+    "mtrr",
+    "pressure",
+    "scsi",
+    "sys",
+    "tty",
+)
+"""Where a file's owner, root, may change the machine without any capability."""
+
 _HIDDEN_PROC: Final = (
     "config.gz",
     "kallsyms",
@@ -46,6 +61,7 @@ _HIDDEN_PROC: Final = (
     "kpageflags",
     "latency_stats",
     "sched_debug",
+    "slabinfo",
     "sysrq-trigger",
     "timer_list",
 )
@@ -54,7 +70,9 @@ _USER_NAMESPACES_COUNT_ALONE: Final = (5, 14)
 """Kernel from which the limit of processes counts those of the sandbox only."""
 
 _START: Final = """\
-import resource, runpy
+import os, resource, runpy
+os.closerange(3, {listener})
+os.closerange({listener} + 1, 65536)
 for limit, value in {limits}:
     hard = resource.getrlimit(limit)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -204,7 +222,11 @@ def _environment(spec: SandboxSpec, support: Support) -> list[str]:
 def _server(spec: SandboxSpec, support: Support, handles: Handles) -> list[str]:
     # Limits are set by the interpreter itself before the tool server is loaded: a process
     # outside may not set those of another user's, and a shell would be one more to start.
-    program = _START.format(limits=sorted(_limits(spec).items()), path=f"{INSIDE}/toolserver")
+    program = _START.format(
+        listener=handles.listener,
+        limits=sorted(_limits(spec).items()),
+        path=f"{INSIDE}/toolserver",
+    )
     words = [support.interpreter, "-I", "-S", "-E", "-c", program]
     words += ["--root", spec.project_path, "--listen-fd", str(handles.listener)]
     if support.lua_command:

@@ -80,6 +80,13 @@ class DockerRuntime:
             )
         await self._containers.require_image(self._image)
 
+    async def require_oci_runtime(self, name: str | None) -> None:
+        """Return when the engine has the OCI runtime; None always passes.
+
+        Raises OciRuntimeMissing, RuntimeUnavailable.
+        """
+        _require_oci_runtime(name, await self._containers.facts())
+
     async def start(self, spec: SandboxSpec, socket_path: str) -> None:
         """Make the session's container and serve its channel; see SandboxRuntime.start."""
         async with self._locks[spec.session_id]:
@@ -224,9 +231,13 @@ def _require_supported(spec: SandboxSpec, facts: EngineFacts) -> None:
         raise NetworkModeUnsupported(
             "The Docker runtime knows the networks none and open. Set JIDO_SANDBOX_NETWORK=none."
         )
-    if spec.oci_runtime is not None and spec.oci_runtime not in facts.oci_runtimes:
+    _require_oci_runtime(spec.oci_runtime, facts)
+
+
+def _require_oci_runtime(name: str | None, facts: EngineFacts) -> None:
+    if name is not None and name not in facts.oci_runtimes:
         known = ", ".join(sorted(facts.oci_runtimes))
         raise OciRuntimeMissing(
-            f"The engine has no OCI runtime {spec.oci_runtime!r} (it has: {known}). "
+            f"The engine has no OCI runtime {name!r} (it has: {known}). "
             "Install and register it, or unset JIDO_OCI_RUNTIME."
         )

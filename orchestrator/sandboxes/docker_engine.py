@@ -118,8 +118,8 @@ def _translated(url: str) -> Iterator[None]:
     except (DockerException, requests.RequestException, OSError) as error:
         raise RuntimeUnavailable(
             f"No container engine answers at {url} ({_cause(error)}). Start Docker, or on "
-            "Debian and Ubuntu run `make engine` as root; without one, install "
-            "unprivileged user namespaces and use JIDO_RUNTIME=bubblewrap."
+            "Debian and Ubuntu run `make engine` as root. If its socket is closed to you, join "
+            "its group (usually docker). Without an engine: JIDO_RUNTIME=bubblewrap."
         ) from error
 
 
