@@ -84,8 +84,7 @@ class _Transcript:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self.failed = 0
-        """Tool calls that did not end well."""
+        self._calls: dict[str, dict[str, Any]] = {}
 
     def show(self, event: dict[str, Any]) -> None:
         """Print what an event says to a reader."""
@@ -98,11 +97,12 @@ class _Transcript:
         elif kind == "message.assistant" and (text := _text(data["message"]).strip()):
             print("\n" + _quoted("", text))
         elif kind == "tool.call":
-            values = " ".join(str(value) for value in (data.get("arguments") or {}).values())
-            print(f"\n* {data['name']} {clean(values, 100)}")
+            self._calls[data["call_id"]] = data
         elif kind == "tool.result":
-            print(_quoted("  | ", "\n".join(data.get("text", "").splitlines()[:12])))
-            print(f"  {data['status']}, {data.get('elapsed_ms', 0):.0f} ms")
+            call = self._calls.pop(data["call_id"], {})
+            values = " ".join(str(value) for value in (call.get("arguments") or {}).values())
+            print(f"\n* {call.get('name')} {clean(values, 90)}")
+            print(f"  {data['status']} in the sandbox, {data.get('elapsed_ms', 0):.0f} ms")
         sys.stdout.flush()
 
 
