@@ -3,15 +3,15 @@
 Owns which body stands behind which interface, in small functions of which each
 process calls those it needs. Imports inside functions on purpose: the api must
 not load the engine's or the models' libraries, nor the supervisor the agent's.
+The runtimes' errors are loaded everywhere: they cross between processes as codes.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-# Loaded for its codes: errors that the supervisor sends are looked up in the error tree.
-from orchestrator.sandboxes import runtime_errors as runtime_errors
 from orchestrator.sandboxes.runtime import SandboxRuntime
+from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
 
@@ -22,12 +22,20 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
 
 
 async def find_runtime(settings: Settings, instance_id: str) -> SandboxRuntime:
-    """Return the runtime that the settings choose.
+    """Return the runtime that the settings choose, checked; whoever gets it closes it.
 
-    Raises RuntimeUnavailable or ImageMissing, saying what to do, when there is none.
+    Raises RuntimeUnavailable, OciRuntimeMissing or ImageMissing, saying what to do.
     """
-    from orchestrator.sandboxes.docker import DockerRuntime
+    from orchestrator.sandboxes.select import select_runtime
 
-    runtime = DockerRuntime(instance_id, settings.sandbox_image)
-    await runtime.check()
-    return runtime
+    if settings.runtime == "kubernetes":
+        raise RuntimeUnavailable(
+            "This version has no Kubernetes runtime. Use JIDO_RUNTIME=docker or bubblewrap."
+        )
+    return await select_runtime(
+        settings.runtime,
+        instance_id=instance_id,
+        image=settings.sandbox_image,
+        state_directory=settings.run_path / "sandboxes",
+        oci_runtime=settings.oci_runtime,
+    )

@@ -27,7 +27,7 @@ class CurrentRuntime:
     """A SandboxRuntime that stands for whichever one was found."""
 
     def __init__(self, find: Callable[[], Awaitable[SandboxRuntime]]) -> None:
-        """Keep how to find one; nothing is tried before `keep`."""
+        """Keep how to find one that passed its check; nothing is tried before `keep`."""
         self._find = find
         self._runtime: SandboxRuntime | None = None
         self._found = asyncio.Event()
@@ -103,7 +103,8 @@ class CurrentRuntime:
                 self._runtime = await self._find()
                 self._found.set()
                 _log.info("runtime.found", runtime=self._runtime.name)
-            await self._runtime.check()
+            else:
+                await self._runtime.check()
         except JidoError as error:
             self._set(error)
         else:

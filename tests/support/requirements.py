@@ -14,6 +14,9 @@ from typing import NoReturn
 import pytest
 
 from orchestrator import __version__
+from orchestrator.sandboxes.bubblewrap_check import require_usable
+from orchestrator.sandboxes.bubblewrap_support import find_bwrap
+from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable
 
 SANDBOX_IMAGE = f"jido-sandbox:{__version__}"
 
@@ -24,6 +27,14 @@ def require_docker() -> None:
         _missing("No Docker engine answers. `make engine` sets one up.")
     if not _succeeds("docker", "image", "inspect", SANDBOX_IMAGE):
         _missing(f"The image {SANDBOX_IMAGE} is missing. `make image` builds it.")
+
+
+def require_bubblewrap() -> None:
+    """Need bubblewrap and a kernel that lets it isolate."""
+    try:
+        require_usable(find_bwrap())
+    except RuntimeUnavailable as error:
+        _missing(error.detail)
 
 
 def _missing(what: str) -> NoReturn:

@@ -17,7 +17,7 @@ from orchestrator.store.facade import Store
 from orchestrator.supervisor.instance import own_instance
 from orchestrator.wiring import find_runtime
 from tests.integration.supervisor.stage import Stage
-from tests.support.requirements import require_docker
+from tests.support.requirements import require_bubblewrap, require_docker
 from tests.support.valkey import Server
 
 
@@ -53,11 +53,17 @@ async def quiet_stage(
         await stage.stop()
 
 
-@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+    ]
+)
 def runtime_name(request: pytest.FixtureRequest) -> str:
     """Each runtime that this machine has."""
-    require_docker()
-    return str(request.param)
+    name = str(request.param)
+    {"docker": require_docker, "bubblewrap": require_bubblewrap}[name]()
+    return name
 
 
 @pytest_asyncio.fixture
