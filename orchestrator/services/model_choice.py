@@ -6,6 +6,8 @@ providers are configured is what the workers announce, and nothing else.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any, Final
 
 from orchestrator.domain.models import OFFLINE_MODEL, OFFLINE_PROVIDER, SessionConfig, parse_model
@@ -33,6 +35,9 @@ CATALOGUE: Final[tuple[tuple[str, str], ...]] = (
 PREFERENCE: Final = ("anthropic", "openai", "google")
 """Providers by whose key the default is found; the first of each in CATALOGUE is taken."""
 
+WORKER_WAIT_S: Final = 10.0
+"""Seconds that the choice of a default waits for the first worker to announce itself."""
+
 _KEYS: Final = {
     "anthropic": "ANTHROPIC_API_KEY",
     "openai": "OPENAI_API_KEY",
@@ -50,8 +55,12 @@ class ModelService:
         self._settings = settings
 
     async def default(self) -> SessionConfig:
-        """Return the configuration that new sessions start with."""
-        provider, model = self._choose(await self._configured())
+        """Return the configuration that new sessions start with.
+
+        While everything is just starting it waits for the workers: which keys there are is
+        theirs to say, and a session must not fall to the offline model for want of patience.
+        """
+        provider, model = self._choose(await self._configured_soon())
         return SessionConfig(
             provider=provider,
             model=model,
@@ -69,6 +78,14 @@ class ModelService:
             items=[_info(provider, model, configured) for provider, model in offered],
             default=f"{provider}:{model}",
         )
+
+    async def _configured_soon(self) -> frozenset[str] | None:
+        if self._settings.model is not None:
+            return None
+        deadline = time.monotonic() + WORKER_WAIT_S
+        while (found := await self._configured()) is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        return found
 
     async def _configured(self) -> frozenset[str] | None:
         """Return the providers that can be used; None while no worker says so."""
