@@ -83,7 +83,7 @@ class ModelService:
         if self._settings.model is not None:
             return None
         deadline = time.monotonic() + WORKER_WAIT_S
-        while (found := await self._configured()) is None and time.monotonic() < deadline:
+        while (found := await self._configured()) is None and time.monotonic() < deadline:  # noqa: ASYNC110 - another process tells
             await asyncio.sleep(0.05)
         return found
 
