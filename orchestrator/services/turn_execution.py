@@ -7,7 +7,6 @@ it or how many run at once.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,13 +104,12 @@ class TurnExecution:
 
     async def _request(self, turn: Turn, workspace: SandboxWorkspace) -> TurnRequest:
         store, session_id = self._store, turn.session_id
-        session, history, todos, allowed, answers = await asyncio.gather(
-            store.sessions.get(session_id),
-            store.history.model_messages(session_id),
-            store.history.todos(session_id),
-            store.turns.allowed_tools(session_id),
-            store.turns.answers(session_id, turn.id),
-        )
+        # One after the other: each takes a fraction of what opening another connection does.
+        session = await store.sessions.get(session_id)
+        history = await store.history.model_messages(session_id)
+        todos = await store.history.todos(session_id)
+        allowed = await store.turns.allowed_tools(session_id)
+        answers = await store.turns.answers(session_id, turn.id)
         return TurnRequest(
             session=session,
             turn=turn,

@@ -49,6 +49,8 @@ def _pool(url: str, *, size: int, retries: int, timeout_s: float | None) -> Bloc
         socket_timeout=timeout_s,
         socket_connect_timeout=_SOCKET_TIMEOUT_S,
         retry=Retry(backoff, retries),
+        # Left out: telling the server our library reads package metadata from disk each time.
+        driver_info=None,
     )
     return pool
 
