@@ -450,6 +450,18 @@ local function describe_error(value)
   return sound and type(text) == "string" and text or "an error that is not a string"
 end
 
+-- One value as itself, several as a list in which nil keeps its place.
+local function encode_results(results)
+  if results.n <= 2 then
+    return encode(results[2], 0)
+  end
+  local parts = {}
+  for index = 2, results.n do
+    parts[index - 1] = encode(results[index], 1)
+  end
+  return "[" .. concat(parts, ",") .. "]"
+end
+
 local function run(script, name, globals)
   local chunk, complaint = compile(script, name, globals)
   if not chunk then
@@ -471,13 +483,7 @@ local function run(script, name, globals)
     sethook()
     return false, text
   end
-  local value = results[2]
-  if results.n > 2 then
-    value = table.pack(unpack(results, 2, results.n))
-    value.n = nil
-  end
-  local sound, text = pcall(encode, value, 0)
-  return sound, text
+  return pcall(encode_results, results)
 end
 
 local directory = gsub(arg[0], "[^/]*$", "")

@@ -244,8 +244,9 @@ def _search(
     services: Services, request: Request, words: list[str], directory: str, found: _Records
 ) -> None:
     code = _run(services, request, words, directory, found)
-    if code not in (0, _NO_MATCH) and not found.records:
-        complaint = found.complaints.decode("utf-8", "replace").strip()
+    complaint = found.complaints.decode("utf-8", "replace").strip()
+    # Without a complaint it is only that some file could not be read.
+    if code not in (0, _NO_MATCH) and complaint and not found.records:
         raise ToolFailure("invalid_argument", f"the search failed: {complaint[:500] or code}")
 
 
@@ -259,7 +260,7 @@ def _grep_batches(
 ) -> None:
     """Search with grep, over the files that are not ignored."""
     arguments = request.arguments
-    words = ["grep", "-nHIZ", "-F" if arguments.flag("fixed") else "-E"]
+    words = ["grep", "-nHIZs", "-F" if arguments.flag("fixed") else "-E"]
     words += ["-i"] if arguments.flag("ignore_case") else []
     words += [f"-C{_context(request)}"] if _context(request) else []
     glob = arguments.optional_text("glob")
@@ -276,7 +277,18 @@ def _targets(
         return [target]
     candidates, _ = _list_files(services, request, directory)
     expression = compile_glob(glob) if glob else None
-    return ["./" + name for name in candidates if expression is None or expression.match(name)]
+    return [
+        "./" + name
+        for name in candidates
+        if (expression is None or expression.match(name)) and _is_regular(directory, name)
+    ]
+
+
+def _is_regular(directory: str, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(os.path.join(directory, name)).st_mode)
+    except OSError:
+        return False
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

@@ -85,7 +85,10 @@ def test_a_signal_becomes_an_exit_code(client: RawClient) -> None:
 
 
 def test_the_environment_is_fixed_and_small() -> None:
-    with running(environment={"SECRET": "s", "AWS_TOKEN": "t"}) as server, server.connect() as client:
+    with (
+        running(environment={"SECRET": "s", "AWS_TOKEN": "t"}) as server,
+        server.connect() as client,
+    ):
         out, _ = streams(client.call("run", command=["env"], env={"EXTRA": "1"}))
         names = {line.partition(b"=")[0].decode() for line in out.splitlines()}
         values = dict(line.split("=", 1) for line in out.decode().splitlines())
@@ -137,7 +140,9 @@ def test_endless_output_is_stopped_at_the_limit(client: RawClient) -> None:
 
 
 def test_output_is_streamed_while_it_appears(client: RawClient, server: ToolServer) -> None:
-    client.send("run", shell="echo one; while [ ! -e go ]; do sleep 0.01; done; echo two", stream=True)
+    client.send(
+        "run", shell="echo one; while [ ! -e go ]; do sleep 0.01; done; echo two", stream=True
+    )
     first = client.receive()
     assert (first.header["stream"], first.payload) == ("stdout", b"one\n")
     (server.root / "go").touch()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
 from tests.support.toolserver import RawClient, RawReply, ToolServer
 
 
-def edit(client: RawClient, *edits: dict[str, object], **arguments: object) -> RawReply:
+def edit(client: RawClient, *edits: Mapping[str, object], **arguments: object) -> RawReply:
     return client.call("edit", json.dumps(edits).encode(), path="f", **arguments)
 
 
@@ -112,8 +113,6 @@ def test_a_changed_or_unsuitable_file_is_refused(client: RawClient, server: Tool
         b"\xff",
     ],
 )
-def test_malformed_edits_are_refused(
-    client: RawClient, server: ToolServer, payload: bytes
-) -> None:
+def test_malformed_edits_are_refused(client: RawClient, server: ToolServer, payload: bytes) -> None:
     (server.root / "f").write_text("x")
     assert client.call("edit", payload, path="f").code == "invalid_argument"
