@@ -80,7 +80,9 @@ def invoke(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(message())
             return USAGE
-        complain(f"{message()} See `jido {_command(arguments)}--help`.")
+        said = str(message()).rstrip()
+        said += "" if said.endswith((".", "?")) else "."
+        complain(f"{said} See `jido {_command(arguments)}--help`.")
         return own or USAGE
     return result if isinstance(result, int) else 0
 

@@ -23,6 +23,7 @@ from orchestrator.local.http import Api, ServerUnreachable
 from orchestrator.local.launch import Lease, join_stack, start_stack
 from orchestrator.local.readiness import unready
 from orchestrator.settings import Settings
+from orchestrator.wire.problems import Problem
 
 _PROBE_S: Final = 3.0
 """Seconds a server has to answer a probe."""
@@ -58,7 +59,7 @@ def existing(
     """
     if "url" in settings.model_fields_set:
         api = Api(settings.url, read_token(settings))
-        api.call("GET", "/healthz", timeout_s=_PROBE_S)
+        _check_is_ours(api)
         api.call("GET", "/v1/sessions", timeout_s=_PROBE_S)
         return api
     lease = join_stack(settings)
@@ -106,12 +107,24 @@ def _at_usual_address(settings: Settings) -> Api | None:
         return None
     api = Api(settings.url, token)
     try:
-        api.call("GET", "/healthz", timeout_s=_PROBE_S)
+        _check_is_ours(api)
         api.call("GET", "/v1/sessions", timeout_s=_PROBE_S)
-    except (ServerUnreachable, JidoError):
+    except JidoError:
         # Nobody there, something else, or a server of another home.
         return None
     return api
+
+
+def _check_is_ours(api: Api) -> None:
+    """Ask, without the token, whether a server of ours answers; raises ServerUnreachable."""
+    try:
+        answer = Api(api.url, None).call("GET", "/healthz", timeout_s=_PROBE_S)
+    except Problem as problem:
+        answer = problem
+    if not isinstance(answer, dict) or answer.get("status") != "ok":
+        raise ServerUnreachable(
+            f"What answers at {api.url} is no healthy Jido Code server. Mend JIDO_URL."
+        )
 
 
 def is_trusted_listener(port: int) -> bool:

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator import __version__
@@ -103,18 +104,25 @@ def _on_terminal(settings: Settings, path: str) -> int:
             code = run(lease.url, read_token(settings) or "", path)
         finally:
             reason = lease.failure()
-            _say_goodbye(lease.own is not None)
-            lease.release()
+            with _goodbye(lease.own is not None):
+                lease.release()
         if reason is not None:
             complain(reason)
             return code or 6
         return code
 
 
-def _say_goodbye(own: bool) -> None:
-    if own and sys.stderr.isatty():
-        with contextlib.suppress(OSError):
-            os.write(sys.stderr.fileno(), b"Saving sessions ...\r")
+@contextlib.contextmanager
+def _goodbye(own: bool) -> Iterator[None]:
+    """Say what is waited for, and take the word back."""
+    if not (own and sys.stderr.isatty()):
+        yield
+        return
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), b"Saving sessions ...")
+    yield
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), b"\r\x1b[2K")
 
 
 if __name__ == "__main__":
