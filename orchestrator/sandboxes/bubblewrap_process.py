@@ -158,6 +158,9 @@ class Spawned:
         """Release what is held of it."""
         with suppress(OSError):
             os.close(self._errors)
+        if self._outer.poll() is None:
+            # It outlives this process on purpose; without a code Python would complain of it.
+            self._outer.returncode = 0
 
 
 def error_file() -> int:

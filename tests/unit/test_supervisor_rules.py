@@ -96,6 +96,12 @@ def test_a_budget_of_none() -> None:
     assert RestartBudget(maximum=0).take(0) is None
 
 
+async def _idle(tasks: SerialTasks, *keys: str) -> None:
+    async with asyncio.timeout(5):
+        while any(map(tasks.busy, keys)):  # noqa: ASYNC110  (nothing tells the end of work)
+            await asyncio.sleep(0.001)
+
+
 async def test_work_on_one_key_never_overlaps_and_is_repeated_when_asked() -> None:
     running: set[str] = set()
     runs: list[str] = []
@@ -115,27 +121,27 @@ async def test_work_on_one_key_never_overlaps_and_is_repeated_when_asked() -> No
         tasks.touch("a")
     tasks.touch("b")
     gate.set()
-    while tasks.busy("a") or tasks.busy("b"):
-        await asyncio.sleep(0.001)
+    await _idle(tasks, "a", "b")
     assert sorted(runs) == ["a", "a", "b"]
 
 
 async def test_work_can_be_interrupted_in_favour_of_a_new_look() -> None:
     seen: list[str] = []
 
+    begun = asyncio.Event()
+
     async def work(_key: str) -> None:
         seen.append("begun")
+        begun.set()
         if len(seen) == 1:
             await asyncio.sleep(3600)
         seen.append("done")
 
     tasks = SerialTasks(work)
     tasks.touch("a")
-    while not seen:
-        await asyncio.sleep(0.001)
+    await begun.wait()
     tasks.touch("a", interrupt=True)
-    while tasks.busy("a"):
-        await asyncio.sleep(0.001)
+    await _idle(tasks, "a")
     assert seen == ["begun", "begun", "done"]
 
 
@@ -164,8 +170,7 @@ async def test_a_fault_in_one_work_harms_no_other() -> None:
     tasks = SerialTasks(work)
     for key in ("bad", "good", "bad"):
         tasks.touch(key)
-    while tasks.busy("bad") or tasks.busy("good"):
-        await asyncio.sleep(0.001)
+    await _idle(tasks, "bad", "good")
 
 
 def test_an_instance_keeps_its_identifier_and_its_secrets(tmp_path: Path) -> None:

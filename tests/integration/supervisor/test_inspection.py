@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +163,8 @@ class TestSettings:
         return project / ".jido_code/settings.json"
 
     @pytest.fixture(autouse=True)
-    def _kept(self, project: Path, places: Places) -> Iterator[None]:
+    def _kept(self, project: Path, places: Places) -> None:
         self.look = lambda: inspect(str(project), places)
-        yield
 
     def test_choices_count_and_explicit_zeros_stay(self, file: Path) -> None:
         values = {"provider": "openai", "model": "x", "temperature": 0.0, "max_tokens": 9}
