@@ -107,7 +107,8 @@ def translate(error: Exception, provider: str, model: str) -> ModelError:
             "status, then prompt again."
         )
     if isinstance(error, UsageLimitExceeded):
-        return BudgetReached(f"The turn reached its budget: {_reason(error)}.")
+        what = "money" if "cost_limit" in str(error) else "requests to the model"
+        return BudgetReached(f"The turn reached its limit of {what}. Raise it to go on.")
     return ModelRequestRejected(f"{name} refused the request: {_reason(error)}.")
 
 

@@ -72,10 +72,9 @@ def explain(error: JidoError) -> str:
             return f"{error.detail} Open: {', '.join(names)}."
     if code == "project_already_open":
         return (
-            f"{error.detail} Close it with `jido session close "
-            f"{error.extra.get('session_id', 'ID')}`, or use it with `--session`."
+            f"{error.detail} `jido session close {error.extra.get('session_id', 'ID')}` closes it."
         )
-    if code == "unauthorized":
+    if code == "unauthorized" and "JIDO_TOKEN" not in error.detail:
         return (
             f"{error.detail} Set JIDO_TOKEN, or JIDO_HOME to the home whose token file "
             "belongs to that server."

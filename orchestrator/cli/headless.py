@@ -110,7 +110,7 @@ class HeadlessRun:
         outcome = self.outcome
         if self.options.json_lines:
             _print_line(outcome.line())
-        elif outcome.text:
+        elif outcome.text and outcome.status == "done":
             _print_text(outcome.text)
         if outcome.error is not None:
             complain(outcome.error)
