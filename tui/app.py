@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from textual import events
 from textual.app import App
@@ -47,7 +48,7 @@ class Arrived(Message):
 class JidoApp(App[int]):
     """The terminal client."""
 
-    CSS_PATH = [str(path) for path in sorted(HERE.glob("*/*.tcss"))]
+    CSS_PATH: ClassVar = [str(path) for path in sorted(HERE.glob("*/*.tcss"))]
     ENABLE_COMMAND_PALETTE = False
     TITLE = "jido"
 

@@ -58,8 +58,8 @@ KEYS: Final = (
 COMMANDS: Final = (
     Command(
         "session",
-        "new [path] [--name N] | list | switch n | close | rename N | save | restart",
-        "open, list, switch, close and name sessions",
+        "new [path] | list | switch n | close | rename N | save",
+        "open, list, name, close; also restart",
         sessions.session,
         ("new", "list", "switch", "close", "rename", "save", "restart"),
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Final
 
 from markdown_it import MarkdownIt
@@ -152,10 +152,23 @@ def _clean(line: Iterable[Segment]) -> Row:
             continue
         if not text.isprintable():
             text = "".join(c if c.isprintable() else " " if c == "\t" else "" for c in text)
-        if style is not None and style.link:
-            style = style.update_link(None)
-        row.append(Segment(text, style))
+        row.append(Segment(text, style and _bare(style)))
     return row
+
+
+@lru_cache(maxsize=1024)
+def _bare(style: Style) -> Style:
+    """Return `style` without a background of the terminal's own choice and without a link."""
+    if style.bgcolor is not None and style.bgcolor.is_default:
+        style = Style(
+            color=style.color,
+            bold=style.bold,
+            italic=style.italic,
+            underline=style.underline,
+            dim=style.dim,
+            strike=style.strike,
+        )
+    return style.update_link(None) if style.link else style
 
 
 def _trimmed(rows: list[Row]) -> list[Row]:

@@ -188,8 +188,7 @@ class Painter:
         ]
         line = " · ".join(fact for fact in facts if fact)
         if item.status == "completed":
-            rows = plain_rows(self._printer, line, self._inner, palette.faint, italic=False)
-            return rows, "", palette.background
+            return [styled((fits(line, self._inner), self._faint))], "", palette.background
         color = palette.bad if item.status == "failed" else palette.warn
         rows = plain_rows(self._printer, line, self._inner, color, italic=False)
         if item.error:

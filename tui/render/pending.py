@@ -45,6 +45,8 @@ def pending_rows(
         rows += _task(session, palette)
     if workspace.offer is not None and (session is None or session.empty):
         rows.append((_offer(workspace, palette, now), palette.question))
+    if rows and rows[0][1] == palette.warn and limit > 8:
+        rows.insert(0, ([], palette.background))
     if len(rows) > limit:
         rows = [*rows[: limit - 2], *rows[-2:]] if limit > 2 else rows[:limit]
     return [_strip(row, bar, palette, width) for row, bar in rows]
@@ -82,7 +84,7 @@ def _ask(session: SessionState, palette: Palette, width: int) -> list[tuple[Row,
         else _keys(
             palette,
             ("y", "once"),
-            ("a", f"always {verb(ask.tool, done=False).lower()}, this session"),
+            ("a", "always in this session"),
             ("n", "refuse"),
         )
     )

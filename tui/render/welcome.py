@@ -5,6 +5,9 @@ Owns the first words to a newcomer: where one is, what answers, what to try.
 
 from __future__ import annotations
 
+from textwrap import wrap
+from typing import Final
+
 from rich.style import Style
 
 from tui.render.markdown import Row
@@ -13,27 +16,31 @@ from tui.render.prose import styled
 from tui.state.session import SessionState
 from tui.state.workspace import Workspace
 
-OFFLINE = (
-    "No model is configured: the built-in offline model answers. It runs the tools you name;",
-    "type help to see its words. Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY for more.",
+OFFLINE: Final = (
+    "No model is configured: the built-in offline model answers. It runs the tools you name; "
+    "type help to see its words. Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY for more."
 )
+KEY_CELLS: Final = 20
+"""Columns of what to try, in front of why."""
 
 
-def welcome_rows(workspace: Workspace, session: SessionState | None, palette: Palette) -> list[Row]:
-    """Return the lines of the empty state, most important first."""
+def welcome_rows(
+    workspace: Workspace, session: SessionState | None, palette: Palette, width: int
+) -> list[Row]:
+    """Return the lines of the empty state, most important first, each at most `width` wide."""
     if session is None:
-        return _without_session(workspace, palette)
+        return _without_session(workspace, palette, width)
     bold, dim = Style(color=palette.text, bold=True), Style(color=palette.dim)
     rows = [styled((session.name, bold))]
     rows.append(styled((workspace.short_path(session.project_path), dim)))
-    rows.append(_state(session, palette))
+    rows += _state(session, palette, width)
     rows.append([])
     if session.offline:
-        rows += [styled((line, Style(color=palette.warn))) for line in OFFLINE]
+        rows += _wrapped(OFFLINE, palette.warn, width)
         rows += [[], _try("help", "what the offline model understands", palette)]
         rows += [_try("run ls -la", "a command in the sandbox", palette)]
     else:
-        rows += [_try("explain how this project is built", "ask for anything", palette)]
+        rows += [_try("explain this project", "ask for anything", palette)]
     rows += [
         _try("@", "name a file", palette),
         _try("!git status", "run a command yourself", palette),
@@ -42,25 +49,30 @@ def welcome_rows(workspace: Workspace, session: SessionState | None, palette: Pa
     return rows
 
 
-def _state(session: SessionState, palette: Palette) -> Row:
+def _state(session: SessionState, palette: Palette, width: int) -> list[Row]:
     if session.status == "failed":
         words = session.error or "The sandbox could not be started. Try /session restart."
-        return styled((words, Style(color=palette.bad)))
+        return _wrapped(words, palette.bad, width)
     if session.status != "ready":
-        return styled(
-            ("The sandbox is starting; you can type already.", Style(color=palette.accent))
-        )
+        return _wrapped("The sandbox is starting; you can type already.", palette.accent, width)
     words = f"Sandbox ready ({session.runtime}); only this directory is writable."
-    return styled((words, Style(color=palette.dim)))
+    return _wrapped(words, palette.dim, width)
 
 
-def _without_session(workspace: Workspace, palette: Palette) -> list[Row]:
-    dim = Style(color=palette.dim)
+def _wrapped(text: str, color: str, width: int) -> list[Row]:
+    return [styled((line, Style(color=color))) for line in wrap(text, max(8, width))]
+
+
+def _without_session(workspace: Workspace, palette: Palette, width: int) -> list[Row]:
+    ready = workspace.server == "ready"
+    rows: list[Row] = []
     if workspace.fault:
-        return [styled((workspace.fault, Style(color=palette.bad)))]
-    if workspace.server != "ready":
-        return [styled(("Connecting…", dim)), [], styled(("You can type already.", dim))]
+        rows += [*_wrapped(workspace.fault, palette.dim if ready else palette.bad, width), []]
+    if not ready:
+        words = "" if workspace.fault else "Connecting…  "
+        return rows + _wrapped(f"{words}You can type already.", palette.dim, width)
     return [
+        *rows,
         styled(("No session is open.", Style(color=palette.text, bold=True))),
         [],
         _try("ctrl+n", "open this directory", palette),
@@ -71,6 +83,5 @@ def _without_session(workspace: Workspace, palette: Palette) -> list[Row]:
 
 def _try(what: str, why: str, palette: Palette) -> Row:
     return styled(
-        (f"{what:<36}"[: max(36, len(what))], Style(color=palette.accent)),
-        (f" {why}", Style(color=palette.dim)),
+        (what.ljust(KEY_CELLS), Style(color=palette.accent)), (f" {why}", Style(color=palette.dim))
     )

@@ -61,9 +61,8 @@ class Completion:
         row, column = self._prompt.cursor_location
         line_start = len(self._prompt.before_cursor) - column
         start = (row, max(0, asked.start - line_start))
-        self._prompt.replace(choice.insert, start, (row, column))
-        self._dismissed = self._prompt.before_cursor
         self.close()
+        self._prompt.replace(choice.insert, start, (row, column))
 
     async def _look_for_files(self, session_id: str, asked: Wanted) -> None:
         names = await self._work.files(session_id, asked.word)

@@ -24,7 +24,7 @@ def hints(
     if completing:
         return [("tab", "take"), ("↑↓", "choose"), ("esc", "close")]
     if session is not None and session.asks:
-        return [("y", "once"), ("a", "this session"), ("n", "refuse"), ("esc", "stop the turn")]
+        return [("y a n", "answer"), ("esc", "stop the turn"), (keyboard.tab_keys, "tabs")]
     if scrolled:
         return [("ctrl+end", "back to the end"), ("alt+↑↓", "calls"), ("f4", "fold")]
     if session is None:

@@ -216,13 +216,11 @@ def _answer_failed(w: Workspace, outcome: o.AnswerFailed) -> None:
 
 def _told(w: Workspace, outcome: o.Told) -> None:
     session = w.sessions.get(outcome.session_id or w.active_id)
-    if session is None:
-        w.fault = outcome.text
-        return
+    transcript = session.transcript if session else w.lobby
     if outcome.markdown:
-        session.transcript.append(Note(text=outcome.text))
+        transcript.append(Note(text=outcome.text))
     else:
-        session.transcript.append(Notice(level=outcome.level, text=outcome.text))
+        transcript.append(Notice(level=outcome.level, text=outcome.text))
 
 
 def _shown(w: Workspace, outcome: o.Shown) -> None:

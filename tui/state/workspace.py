@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tui.state.session import SessionState, Waiting
+from tui.state.transcript import Transcript
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class Workspace:
     """Why the server is not reached or a start failed; empty when all is well."""
     early: list[Waiting] = field(default_factory=list)
     """Prompts typed before there was a session."""
+    lobby: Transcript = field(default_factory=Transcript)
+    """What was told while no session was open."""
     revision: int = 0
     """Grows with any change."""
 

@@ -25,6 +25,7 @@ from tui.render.palette import Palette
 from tui.render.welcome import welcome_rows
 from tui.state.items import Item, Prose, ShellRun, ToolCall, UserText
 from tui.state.session import SessionState
+from tui.state.transcript import Transcript
 from tui.state.workspace import Workspace
 
 WHEEL_ROWS = 3
@@ -55,7 +56,7 @@ class TranscriptView(Widget):
         self.session_id = session_id
         self.palette = palette
         self._now = now
-        self._layout_: Layout | None = None
+        self._rows: Layout | None = None
         self._top = 0
         self._following = True
         self._seen: tuple[int, int] = (-1, -1)
@@ -74,19 +75,20 @@ class TranscriptView(Widget):
     @property
     def rows(self) -> Layout | None:
         """The layout; None while nothing was said."""
-        return self._layout_
+        return self._rows
 
     def flush(self) -> None:
         """Bring what changed to the screen; costs little when nothing did."""
         session, height = self.session, self.size.height
         if not height or not self.size.width:
             return
-        if session is None or not session.transcript.items:
-            self._layout_ = None
+        transcript = session.transcript if session else self._workspace.lobby
+        if not transcript.items:
+            self._rows = None
             self._greet()
             return
-        layout = self._laid_out(session)
-        seen = (session.transcript.structure, len(layout.entries))
+        layout = self._laid_out(transcript)
+        seen = (transcript.structure, len(layout.entries))
         layout.sync()
         if self._following:
             changed = layout.draw_tail(height)
@@ -104,7 +106,7 @@ class TranscriptView(Widget):
 
     def tick(self) -> None:
         """Have running seconds in sight counted on."""
-        layout = self._layout_
+        layout = self._rows
         if layout is None or not layout.entries:
             return
         first = layout.index_at(self._top)
@@ -122,7 +124,7 @@ class TranscriptView(Widget):
 
     def scroll_rows(self, rows: int) -> None:
         """Move the window by rows; reaching the end follows it again."""
-        layout, height = self._layout_, self.size.height
+        layout, height = self._rows, self.size.height
         if layout is None:
             return
         wanted = max(0, min(self._top + rows, layout.total - height))
@@ -147,7 +149,7 @@ class TranscriptView(Widget):
 
     def walk(self, step: int) -> None:
         """Select the call before or behind the selected one and bring it into sight."""
-        layout = self._layout_
+        layout = self._rows
         if layout is None:
             return
         calls = [e.item for e in layout.entries if isinstance(e.item, ToolCall | ShellRun)]
@@ -169,7 +171,7 @@ class TranscriptView(Widget):
     @property
     def selected(self) -> Item | None:
         """The call selected by walking."""
-        return self._layout_.selected if self._layout_ else None
+        return self._rows.selected if self._rows else None
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Scroll towards the beginning."""
@@ -183,7 +185,7 @@ class TranscriptView(Widget):
 
     def on_click(self, event: events.Click) -> None:
         """Fold or unfold, unless the click ended a selection."""
-        layout = self._layout_
+        layout = self._rows
         if layout is None or self.text_selection is not None:
             return
         if self.scrolled and event.y == self.size.height - 1:
@@ -195,7 +197,7 @@ class TranscriptView(Widget):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the text of a mouse selection, without bars and padding."""
-        layout = self._layout_
+        layout = self._rows
         if layout is None:
             return None
         start = selection.start.y if selection.start else 0
@@ -213,7 +215,7 @@ class TranscriptView(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return one row of the window."""
-        width, layout = self.size.width, self._layout_
+        width, layout = self.size.width, self._rows
         base = Style(color=self.palette.text, bgcolor=self.palette.background)
         if layout is None:
             return self._welcome[y] if y < len(self._welcome) else Strip.blank(width, base)
@@ -268,35 +270,35 @@ class TranscriptView(Widget):
                 return Strip([bar, Segment(line, base)]).adjust_cell_length(self.size.width, base)
         return None
 
-    def _laid_out(self, session: SessionState) -> Layout:
-        layout = self._layout_
-        if layout is None or layout.transcript is not session.transcript:
+    def _laid_out(self, transcript: Transcript) -> Layout:
+        layout = self._rows
+        if layout is None or layout.transcript is not transcript:
             painter = Painter(self.palette, self.size.width, self._now)
-            layout = self._layout_ = Layout(session.transcript, painter)
+            layout = self._rows = Layout(transcript, painter)
             self._following = True
             self.refresh()
         return layout
 
     def _renew(self) -> None:
-        if self._layout_ is not None and self.size.width:
-            anchor = self._layout_.index_at(self._top) if self._layout_.entries else 0
-            self._layout_.redraw(Painter(self.palette, self.size.width, self._now))
-            if self._layout_.offsets:
-                self._top = self._layout_.offsets[anchor]
+        if self._rows is not None and self.size.width:
+            anchor = self._rows.index_at(self._top) if self._rows.entries else 0
+            self._rows.redraw(Painter(self.palette, self.size.width, self._now))
+            if self._rows.offsets:
+                self._top = self._rows.offsets[anchor]
         self.refresh()
         self.flush()
 
     def _greet(self) -> None:
         width, height = self.size.width, self.size.height
-        rows = welcome_rows(self._workspace, self.session, self.palette)[: max(1, height)]
+        left = min(12, width // 10)
+        room = min(width - left - 2, 90)
+        rows = welcome_rows(self._workspace, self.session, self.palette, room)[: max(1, height)]
         base = Style(color=self.palette.text, bgcolor=self.palette.background)
-        longest = max((sum(s.cell_length for s in row) for row in rows), default=0)
-        left = " " * max(2, min((width - longest) // 2, 12))
-        above = max(0, min((height - len(rows)) // 2, 6))
-        strips = [Strip.blank(width, base)] * above
+        strips = [Strip.blank(width, base)] * max(0, min((height - len(rows)) // 2, 6))
         for row in rows:
             segments = [Segment(s.text, base + (s.style or Style())) for s in row]
-            strips.append(Strip([Segment(left, base), *segments]).adjust_cell_length(width, base))
+            strip = Strip([Segment(" " * max(2, left), base), *segments])
+            strips.append(strip.adjust_cell_length(width, base))
         if strips != self._welcome:
             self._welcome = strips
             self.refresh()
