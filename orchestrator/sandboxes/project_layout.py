@@ -131,6 +131,10 @@ def prepare(project: str) -> Layout:
         for path in before.missing:
             try:
                 _make(root, path)
+            except FileNotFoundError:
+                # What lies in a directory that could not be made cannot be made either.
+                if refused is None:
+                    raise
             except OSError as error:
                 if error.errno not in _CANNOT_WRITE:
                     raise
