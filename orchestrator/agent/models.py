@@ -9,7 +9,8 @@ first used: together they cost a second and a hundred megabytes.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import httpx2
@@ -17,7 +18,7 @@ from pydantic_ai.models import Model
 
 from orchestrator.agent.model_errors import KEY_VARIABLES, missing_key
 from orchestrator.agent.offline.model import OfflineModel
-from orchestrator.domain.models import SessionConfig, validate_provider
+from orchestrator.domain.models import OFFLINE_PROVIDER, SessionConfig, validate_provider
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,36 +64,42 @@ class Models:
             state[provider] = missing
         return state
 
-    def preload(self) -> None:
-        """Build a client of every provider that can be used, so that forks find it loaded."""
+    async def preload(self) -> None:
+        """Build a client of every provider that has a key, so that forks find it loaded."""
         for provider, missing in self.available().items():
-            if missing is None:
-                self.build(SessionConfig(provider=provider, model="preload"))
+            if missing is None and provider not in FREE_PROVIDERS:
+                async with self.open(SessionConfig(provider=provider, model="preload")):
+                    pass
 
     def _reachable(self, provider: str) -> bool:
         if self.key(provider) is not None:
             return True
         return provider in ("openai", "openai-responses") and bool(self._settings.openai_base_url)
 
-    def build(self, config: SessionConfig) -> Model:
-        """Return the model of `config`.
+    @asynccontextmanager
+    async def open(self, config: SessionConfig) -> AsyncIterator[Model]:
+        """Give the model of `config` for the length of the block, connections included.
 
         Raises UnknownProvider, or ModelAuthenticationFailed naming the variable to set.
         """
         validate_provider(config.provider)
-        builders: dict[str, Callable[[str], Model]] = {
+        if config.provider == OFFLINE_PROVIDER:
+            yield OfflineModel(config.model)
+            return
+        timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        async with httpx2.AsyncClient(
+            verify=self._trust, timeout=timeout, follow_redirects=True
+        ) as client:
+            yield self._builders()[config.provider](config.model, client)
+
+    def _builders(self) -> dict[str, Callable[[str, httpx2.AsyncClient], Model]]:
+        return {
             "anthropic": self._anthropic,
             "openai": self._openai_chat,
             "openai-responses": self._openai_responses,
             "google": self._google,
             "ollama": self._ollama,
-            "offline": OfflineModel,
         }
-        return builders[config.provider](config.model)
-
-    def _http_client(self) -> httpx2.AsyncClient:
-        timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-        return httpx2.AsyncClient(verify=self._trust, timeout=timeout, follow_redirects=True)
 
     def _required_key(self, provider: str) -> str:
         key = self.key(provider)
@@ -100,58 +107,56 @@ class Models:
             raise missing_key(provider)
         return key
 
-    def _anthropic(self, name: str) -> Model:
+    def _anthropic(self, name: str, client: httpx2.AsyncClient) -> Model:
         from anthropic import AsyncAnthropic
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
 
-        client = AsyncAnthropic(
+        library = AsyncAnthropic(
             api_key=self._required_key("anthropic"),
             base_url=self._settings.anthropic_base_url,
-            http_client=self._http_client(),
+            http_client=client,
             max_retries=0,
         )
-        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
+        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=library))
 
-    def _openai_client(self, provider: str) -> OpenAIProvider:
+    def _openai_provider(self, provider: str, client: httpx2.AsyncClient) -> OpenAIProvider:
         from openai import AsyncOpenAI
         from pydantic_ai.providers.openai import OpenAIProvider
 
         base_url = self._settings.openai_base_url
         key = (self.key(provider) or _NO_KEY) if base_url else self._required_key(provider)
-        client = AsyncOpenAI(
-            api_key=key, base_url=base_url, http_client=self._http_client(), max_retries=0
-        )
-        return OpenAIProvider(openai_client=client)
+        library = AsyncOpenAI(api_key=key, base_url=base_url, http_client=client, max_retries=0)
+        return OpenAIProvider(openai_client=library)
 
-    def _openai_chat(self, name: str) -> Model:
+    def _openai_chat(self, name: str, client: httpx2.AsyncClient) -> Model:
         from pydantic_ai.models.openai import OpenAIChatModel
 
-        return OpenAIChatModel(name, provider=self._openai_client("openai"))
+        return OpenAIChatModel(name, provider=self._openai_provider("openai", client))
 
-    def _openai_responses(self, name: str) -> Model:
+    def _openai_responses(self, name: str, client: httpx2.AsyncClient) -> Model:
         from pydantic_ai.models.openai import OpenAIResponsesModel
 
-        return OpenAIResponsesModel(name, provider=self._openai_client("openai-responses"))
+        return OpenAIResponsesModel(
+            name, provider=self._openai_provider("openai-responses", client)
+        )
 
-    def _google(self, name: str) -> Model:
+    def _google(self, name: str, client: httpx2.AsyncClient) -> Model:
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
         key = self._required_key("google")
-        return GoogleModel(
-            name, provider=GoogleProvider(api_key=key, http_client=self._http_client())
-        )
+        return GoogleModel(name, provider=GoogleProvider(api_key=key, http_client=client))
 
-    def _ollama(self, name: str) -> Model:
+    def _ollama(self, name: str, client: httpx2.AsyncClient) -> Model:
         from openai import AsyncOpenAI
         from pydantic_ai.models.ollama import OllamaModel
         from pydantic_ai.providers.ollama import OllamaProvider
 
-        client = AsyncOpenAI(
+        library = AsyncOpenAI(
             api_key=self.key("ollama") or _NO_KEY,
             base_url=self._settings.ollama_base_url,
-            http_client=self._http_client(),
+            http_client=client,
             max_retries=0,
         )
-        return OllamaModel(name, provider=OllamaProvider(openai_client=client))
+        return OllamaModel(name, provider=OllamaProvider(openai_client=library))

@@ -131,8 +131,8 @@ class _Walk:
         """Walk to the end; a failure of model or sandbox becomes an outcome."""
         try:
             await self._open_story()
-            model = models.build(self.config)
-            return await self._try_until_settled(model)
+            async with models.open(self.config) as model:
+                return await self._try_until_settled(model)
         except JidoError as error:
             return await self._failed(error)
         except WorkspaceError as error:
@@ -160,8 +160,8 @@ class _Walk:
         left = {call.tool_call_id for call in open_calls(self.recorder.history)}
         # Answers stay for the whole turn; those of calls that ran before are of no more use.
         self._answers = {c: a for c, a in self.request.answers.items() if c in left}
+        self.recorder.continues(left)
         if self._answers:
-            self.recorder.continues(set(self._answers))
             return
         await self.recorder.cut_tools([], "interrupted")
         prompt = UserPromptPart(content=self.request.turn.prompt)

@@ -114,7 +114,7 @@ async def _warm_up(models: Models) -> None:
         lua=_lua,
     )
     await run_turn(request, _NoSink(), models)
-    models.preload()
+    await models.preload()
 
 
 async def _lua(script: str, timeout_s: float | None) -> LuaOutcome:

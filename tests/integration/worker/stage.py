@@ -26,7 +26,11 @@ from orchestrator.store.facade import Store
 from orchestrator.store.intents import SandboxIntent
 from tests.support.toolserver import ToolServer
 
-_WORK = "from orchestrator.settings import load_settings;from orchestrator.worker.pool import run_worker;run_worker(load_settings())"
+_WORK = """
+from orchestrator.settings import load_settings
+from orchestrator.worker.pool import run_worker
+run_worker(load_settings())
+"""
 WAIT_S = 30.0
 
 
@@ -81,9 +85,7 @@ class Stage:
             session.id, lambda s: s.model_copy(update={"status": "ready"}), lambda _a, _b: []
         )
 
-    async def prompt(
-        self, session: Session, prompt: str, limits: TurnLimits | None = None
-    ) -> Turn:
+    async def prompt(self, session: Session, prompt: str, limits: TurnLimits | None = None) -> Turn:
         """Accept a prompt, as the api does."""
         service = TurnService(self.store)
         if limits is None:

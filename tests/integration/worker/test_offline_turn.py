@@ -71,7 +71,7 @@ async def test_deltas_build_exactly_the_messages_of_the_transcript(
     for message in page.items[1:]:
         for part in message.parts:
             if part.type in ("text", "reasoning"):
-                assert streamed.pop(message.id + part.type) == part.text  # type: ignore[union-attr]
+                assert streamed.pop(message.id + part.type) == part.text
     assert not streamed
 
 
