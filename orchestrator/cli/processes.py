@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -33,6 +32,8 @@ def work() -> int:
 
 def supervise() -> int:
     """Keep sandboxes as they are wanted; the only process that talks to the engine."""
+    import asyncio
+
     from orchestrator.settings import load_settings
     from orchestrator.supervisor.main import run_supervisor
 

@@ -37,9 +37,11 @@ code that raises them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import JsonValue
+if TYPE_CHECKING:
+    # Only named: commands that fail at once should not wait for the library to load.
+    from pydantic import JsonValue
 
 
 class JidoError(Exception):
