@@ -181,7 +181,7 @@ def test_five_thousand_messages_open_at_once() -> None:
 
 
 def test_what_is_far_away_is_forgotten_but_keeps_its_height() -> None:
-    _, layout = laid_out(*["line\n\n" * 60] * 600)
+    _, layout = laid_out(*["```\n" + "line\n" * 60 + "```"] * 600)
     layout.draw_tail(1_000_000)
     total = layout.total
     layout.draw_tail(10)

@@ -55,7 +55,9 @@ class BlockSplitter:
             pass
 
     def finish(self) -> list[Block]:
-        """Return all blocks, the open one included, without changing anything."""
+        """Take note that nothing follows; return all blocks."""
+        if not self.open.endswith("\n"):
+            self.feed("\n")
         return [*self.closed, *self.tail()]
 
     def tail(self) -> list[Block]:
@@ -63,7 +65,7 @@ class BlockSplitter:
         if not self.open.strip():
             return []
         if self.open_fence is not None:
-            return [Block(_fence_body(self.open), self.open_fence)]
+            return [Block(_fence_body(self.open).rstrip("\n"), self.open_fence)]
         return [Block(self.open.strip("\n"), tight=self._tight)]
 
     def _step(self) -> bool:

@@ -103,20 +103,14 @@ class Layout:
         if not self.entries:
             return 0, 0
         changed = height
-        for _ in range(200):
-            first, last = self.index_at(top), self.index_at(top + height - 1)
-            stale = [i for i in range(first, last + 1) if not self._fresh(self.entries[i])]
-            if not stale:
-                break
-            anchor = next((i for i in range(first, last + 1) if self.entries[i].exact), first)
-            place = self.offsets[anchor] - top
-            for index in stale:
-                row, grew = self._refresh(index)
-                changed = min(changed, row - top)
-                if grew:
-                    self._sum()
-                    break
-            if anchor != first or self.offsets[anchor] - place > top:
+        first, last = self.index_at(top), self.index_at(top + height - 1)
+        anchor = next((i for i in range(first, last + 1) if self.entries[i].exact), first)
+        place = self.offsets[anchor] - top
+        while (stale := self._stale(top, height)) is not None:
+            row, grew = self._refresh(stale)
+            changed = min(changed, row - top)
+            if grew:
+                self._sum()
                 top = max(0, self.offsets[anchor] - place)
         self._forget_far(top)
         return top, max(0, changed)
@@ -169,6 +163,12 @@ class Layout:
         else:
             height = gap + estimate(item, self.painter.width)
             self.entries.append(Entry(item, gap, height))
+
+    def _stale(self, top: int, height: int) -> int | None:
+        """Return the first entry on screen that must be drawn; None when all are."""
+        first, last = self.index_at(top), self.index_at(top + height - 1)
+        places = range(first, last + 1)
+        return next((i for i in places if not self._fresh(self.entries[i])), None)
 
     def _fresh(self, entry: Entry) -> bool:
         return entry.rows is not None and entry.exact

@@ -14,6 +14,9 @@ from tui.render.blocks import Block, BlockSplitter
 from tui.render.markdown import Printer, Row
 from tui.state.items import Prose
 
+_BLANK: Row = []
+"""One object, so that an unchanged row is known by identity."""
+
 
 class ProseRows:
     """The rows of one message at one width."""
@@ -36,6 +39,8 @@ class ProseRows:
             self._restart(prose.resets)
         self._splitter.feed("".join(prose.pieces[self._consumed :]))
         self._consumed = len(prose.pieces)
+        if prose.closed:
+            self._splitter.finish()
         closed = self._splitter.closed
         for block in closed[self._drawn :]:
             self._add(block)
@@ -60,7 +65,7 @@ class ProseRows:
         self._forget_fence()
 
     def _gap(self, block: Block | None = None) -> list[Row]:
-        return [[]] if self._rows and not (block is not None and block.tight) else []
+        return [_BLANK] if self._rows and not (block is not None and block.tight) else []
 
     def _block(self, block: Block) -> list[Row]:
         if block.fence is not None:
