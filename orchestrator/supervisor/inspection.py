@@ -12,12 +12,12 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from orchestrator.domain.errors import (
     InvalidArgument,
@@ -40,6 +40,8 @@ INSPECTION_TIMEOUT_S: Final = 10.0
 
 INSPECTION_THREADS: Final = 8
 """Directories looked at together; those that never answer keep their thread."""
+
+_Result = TypeVar("_Result")
 
 _READABLE: Final = stat.S_IRUSR | stat.S_IXUSR
 
@@ -68,20 +70,33 @@ class Inspector:
 
     async def inspect(self, path: str | None) -> dict[str, Any]:
         """Return what `inspect` returns; raises what it raises, and Unavailable after 10 s."""
+        return await self._in_thread(path, inspect, path, self._places)
+
+    async def verify(self, path: str, owner_uid: int, owner_gid: int) -> None:
+        """Return when `path` is still what it was when its session was made.
+
+        Asked before every start: what is mounted must not have become a link meanwhile, and
+        whoever can write records must not be able to name a place that nobody may work in.
+        Raises the ProjectPath errors, and Unavailable after 10 s.
+        """
+        await self._in_thread(path, verify, path, owner_uid, owner_gid, self._places)
+
+    def close(self) -> None:
+        """Let the threads go; one that waits for a dead disk is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(
+        self, path: str | None, work: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, inspect, path, self._places)
         try:
             async with asyncio.timeout(INSPECTION_TIMEOUT_S):
-                return await work
+                return await loop.run_in_executor(self._pool, work, *arguments)
         except TimeoutError as error:
             raise Unavailable(
                 f"{path} does not answer within {INSPECTION_TIMEOUT_S:.0f} s. "
                 "Check the disk or network it lies on, then try again."
             ) from error
-
-    def close(self) -> None:
-        """Let the threads go; one that waits for a dead disk is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def inspect(path: str | None, places: Places) -> dict[str, Any]:
@@ -105,6 +120,21 @@ def inspect(path: str | None, places: Places) -> dict[str, Any]:
         "widening": project.widening,
         "settings_digest": project.digest,
     }
+
+
+def verify(path: str, owner_uid: int, owner_gid: int, places: Places) -> None:
+    """Raise unless `path` is a real path that may be worked in and has this owner. Blocks."""
+    if _resolve(validate_form(path), places) != path:
+        raise ProjectPathNotAllowed(
+            f"{path} leads somewhere else now. Close the session and open the place it leads to."
+        )
+    with _directory(path) as handle:
+        _require_allowed(path, places)
+        status = os.fstat(handle)
+    if (status.st_uid, status.st_gid) != (owner_uid, owner_gid):
+        raise ProjectPathNotAllowed(
+            f"{path} has another owner now. Close the session and open it again."
+        )
 
 
 def _resolve(form: str, places: Places) -> str:

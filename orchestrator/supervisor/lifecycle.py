@@ -26,6 +26,7 @@ from orchestrator.services.story import session_event
 from orchestrator.store.facade import Store
 from orchestrator.store.intents import SandboxIntent
 from orchestrator.supervisor.current_runtime import CurrentRuntime
+from orchestrator.supervisor.inspection import Inspector
 from orchestrator.supervisor.restarts import RestartBudget
 
 MAX_STARTS_AT_ONCE: Final = 10
@@ -66,10 +67,12 @@ class Lifecycle:
         self,
         store: Store,
         runtime: CurrentRuntime,
+        inspector: Inspector,
         instance_id: str,
         channel_path: Callable[[str], Path],
     ) -> None:
         """Act for the installation `instance_id`; `channel_path` names a session's socket."""
+        self._inspector = inspector
         self._store = store
         self._runtime = runtime
         self._instance_id = instance_id
@@ -189,6 +192,7 @@ class Lifecycle:
         self.exits.pop(session_id, None)
         began = time.monotonic()
         async with self._starts:
+            await self._inspector.verify(intent.project_path, intent.owner_uid, intent.owner_gid)
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
                     path = str(self._channel_path(session_id))
@@ -233,8 +237,10 @@ class Lifecycle:
         def change(session: Session) -> Session:
             if session.status not in expected:
                 raise Superseded
-            runtime = self._runtime.name or session.runtime
-            return session.model_copy(update={"status": status, "error": error, "runtime": runtime})
+            changed = {"status": status, "error": error}
+            if status == "ready":
+                changed["runtime"] = self._runtime.name
+            return session.model_copy(update=changed)
 
         def events(_old: Session, new: Session) -> list[NewEvent]:
             told = session_event(_EVENTS[status], new)

@@ -74,7 +74,7 @@ def _work(
     inspector: Inspector,
 ) -> list[Coroutine[Any, Any, None]]:
     """Return everything the supervisor does side by side."""
-    lifecycle = Lifecycle(store, runtime, instance_id, settings.channel_path)
+    lifecycle = Lifecycle(store, runtime, inspector, instance_id, settings.channel_path)
     reconciler = Reconciler(store, runtime, lifecycle)
     heartbeat = Heartbeat(store.presence, runtime, settings.sandbox_image, instance_id)
 
@@ -91,6 +91,7 @@ def _work(
     return [
         runtime.keep(),
         _after(runtime.tried, reconciler.run()),
+        _after(runtime.tried, reconciler.watch_runtime()),
         reconciler.follow_exits(),
         store.requests.serve({"inspect_path": inspect_path}),
         heartbeat.run(),

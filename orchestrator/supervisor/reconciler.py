@@ -16,7 +16,7 @@ import structlog
 from orchestrator.domain.errors import JidoError, StoreUnavailable, Unavailable
 from orchestrator.domain.session import Session
 from orchestrator.sandboxes.runtime import SandboxExit
-from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable, SandboxStartFailed
+from orchestrator.sandboxes.runtime_errors import SandboxStartFailed
 from orchestrator.store.facade import Store
 from orchestrator.store.intents import SandboxIntent
 from orchestrator.store.keys import SUPERVISOR_TOPIC
@@ -26,7 +26,7 @@ from orchestrator.supervisor.plan import Action, decide
 from orchestrator.supervisor.serial import SerialTasks
 
 LOOK_INTERVAL_S: Final = 5.0
-"""Seconds between looks at the runtime when nothing wakes the loop."""
+"""Seconds between looks at what is wanted and at what runs, when nothing wakes the loop."""
 
 STORE_RETRY_S: Final = 0.5
 """Seconds before the next look when the store did not answer."""
@@ -51,53 +51,59 @@ class Reconciler:
         self._intents: dict[str, SandboxIntent] = {}
         self._acting: dict[str, Action] = {}
         self._strays: set[str] = set()
+        self._reading = asyncio.Lock()
         self._tasks = SerialTasks(self._take_care)
 
     async def run(self) -> None:
-        """Look at everything now, at each wake-up and every five seconds, until cancelled."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
+        """Follow what is wanted: now, at each wake-up and every five seconds, until cancelled."""
         try:
             with self._store.signals.watch(SUPERVISOR_TOPIC) as watch:
                 while True:
-                    wait = STORE_RETRY_S
+                    wait = LOOK_INTERVAL_S
                     try:
-                        if loop.time() >= due:
-                            await self._look()
-                            due = loop.time() + LOOK_INTERVAL_S
-                        else:
-                            await self._follow_intents()
-                        wait = max(due - loop.time(), 0.0)
+                        await self._follow_intents()
                     except Unavailable as error:
+                        wait = STORE_RETRY_S
                         _log.warning("reconcile.postponed", code=error.code, detail=error.detail)
                     await watch.wait(wait)
         finally:
             await self._tasks.close()
+
+    async def watch_runtime(self) -> None:
+        """Compare what runs with what should, now and every five seconds, until cancelled.
+
+        Apart from `run`: an engine that answers slowly must not keep new sessions waiting.
+        """
+        while True:
+            try:
+                await self._compare()
+            except Unavailable as error:
+                _log.warning("compare.postponed", code=error.code, detail=error.detail)
+            await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def follow_exits(self) -> None:
         """Take care of each sandbox that ends unasked, until cancelled."""
         async for ended in self._runtime.exits():
             self._crashed(ended)
 
-    async def _look(self) -> None:
-        """Compare everything that runs with everything that should."""
+    async def _compare(self) -> None:
         served = dict(self._lifecycle.served)
-        try:
-            alive = await self._lifecycle.alive()
-        except RuntimeUnavailable:
-            # Whoever needs the runtime meets that failure; closing needs none.
-            await self._follow_intents()
-            return
+        alive = await self._lifecycle.alive()
+        # Read after the living were listed: a sandbox is always younger than its intent.
         await self._follow_intents()
-        self._strays = alive - self._intents.keys()
-        for session_id in self._strays:
+        strays = alive - self._intents.keys()
+        self._strays |= strays
+        for session_id in strays:
             self._touch(session_id)
         for session_id in served.keys() - alive:
             if session_id in self._lifecycle.served and not self._acting.get(session_id):
                 self._crashed(SandboxExit(session_id, "gone", None, "The sandbox is gone."))
 
     async def _follow_intents(self) -> None:
-        self._intents = {each.session_id: each for each in await self._store.sessions.intents()}
+        # One reading at a time, so that an older answer never replaces a newer one.
+        async with self._reading:
+            found = await self._store.sessions.intents()
+            self._intents = {each.session_id: each for each in found}
         self._strays |= self._lifecycle.served.keys() - self._intents.keys()
         for session_id in self._intents.keys() | self._strays:
             self._touch(session_id)
@@ -128,10 +134,11 @@ class Reconciler:
     async def _settle(self, session_id: str) -> None:
         session = await self._store.sessions.find(session_id)
         intent = self._intents.get(session_id)
-        if session is None and intent is None and session_id in self._strays:
-            self._acting[session_id] = "stop"
-            await self._lifecycle.reap(session_id)
+        if session_id in self._strays:
             self._strays.discard(session_id)
+            if session is None and intent is None:
+                self._acting[session_id] = "stop"
+                await self._lifecycle.reap(session_id)
         if session is None or intent is None:
             return
         action = decide(

@@ -30,7 +30,7 @@ async def supervised(
 
     current = CurrentRuntime(find)
     inspector = Inspector(places_of(settings))
-    lifecycle = Lifecycle(store, current, new_id(), settings.channel_path)
+    lifecycle = Lifecycle(store, current, inspector, new_id(), settings.channel_path)
     reconciler = Reconciler(store, current, lifecycle)
     heartbeat = Heartbeat(store.presence, current, settings.sandbox_image, new_id())
     async with AsyncExitStack() as stack:
@@ -51,4 +51,7 @@ async def supervised(
             for task in tasks:
                 task.cancel()
             _, hanging = await asyncio.wait(tasks, timeout=10)
+            if hanging:
+                for task in asyncio.all_tasks():
+                    task.print_stack()
             assert not hanging, hanging

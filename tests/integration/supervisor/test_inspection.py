@@ -21,7 +21,7 @@ from orchestrator.domain.errors import (
     ProjectPathPermissionDenied,
     ProjectPathTooLong,
 )
-from orchestrator.supervisor.inspection import Inspector, Places, inspect
+from orchestrator.supervisor.inspection import Inspector, Places, inspect, verify
 from orchestrator.supervisor.project_settings import MAX_PROJECT_SETTINGS_BYTES
 
 
@@ -247,3 +247,37 @@ async def test_the_inspector_answers_off_the_loop(project: Path, places: Places)
             await inspector.inspect(None)
     finally:
         inspector.close()
+
+
+class TestVerification:
+    """Asked again before every start: nothing may have been put in the project's place."""
+
+    def test_an_unchanged_project_passes(self, project: Path, places: Places) -> None:
+        status = project.stat()
+        verify(str(project), status.st_uid, status.st_gid, places)
+
+    def test_a_link_in_its_place_is_refused(
+        self, project: Path, roots: Path, places: Places
+    ) -> None:
+        status = project.stat()
+        project.rmdir()
+        for target in (roots.parent, Path("/etc")):
+            project.symlink_to(target)
+            with pytest.raises(ProjectPathNotAllowed, match="leads somewhere else"):
+                verify(str(project), status.st_uid, status.st_gid, places)
+            project.unlink()
+
+    def test_another_owner_and_another_place_are_refused(
+        self, project: Path, roots: Path, places: Places
+    ) -> None:
+        status = project.stat()
+        with pytest.raises(ProjectPathNotAllowed, match="another owner"):
+            verify(str(project), status.st_uid + 1, status.st_gid, places)
+        etc = Path("/etc").stat()
+        with pytest.raises(ProjectPathNotAllowed):
+            verify("/etc", etc.st_uid, etc.st_gid, places)
+
+    def test_a_project_that_is_gone(self, project: Path, places: Places) -> None:
+        project.rmdir()
+        with pytest.raises(ProjectPathNotFound):
+            verify(str(project), 0, 0, places)

@@ -108,6 +108,18 @@ async def test_a_start_that_fails_says_why_and_can_be_closed(stage: Stage) -> No
     await stage.reaches(again.id, "ready")
 
 
+async def test_a_project_replaced_by_a_link_is_not_mounted(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("one")
+    project = Path(session.project_path)
+    project.rename(project.with_name("moved"))
+    project.symlink_to("/etc")
+    await stage.restart(session.id)
+    failed = await stage.reaches(session.id, "failed")
+    assert "leads somewhere else" in (failed.error or "")
+    assert session.id not in await stage.alive()
+
+
 async def test_killing_the_supervisor_ends_no_sandbox(stage: Stage) -> None:
     await stage.start_process()
     session = await stage.open("one")
