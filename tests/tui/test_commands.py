@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -55,8 +54,8 @@ class Table:
 
 
 @pytest.fixture
-async def table(api: ScriptedApi) -> AsyncIterator[Table]:
-    yield Table(api)
+def table(api: ScriptedApi) -> Table:
+    return Table(api)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -17,10 +17,14 @@ from tui.http import Http, Unreachable
 async def raw_server(answer: bytes, *, linger: bool = False) -> AsyncIterator[str]:
     """Answer every request with the same bytes."""
 
+    writers = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        await writer.drain()
+        with suppress(OSError):
+            await writer.drain()
         if linger:
             await reader.read()
         writer.close()
@@ -30,6 +34,9 @@ async def raw_server(answer: bytes, *, linger: bool = False) -> AsyncIterator[st
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
