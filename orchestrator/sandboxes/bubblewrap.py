@@ -154,12 +154,13 @@ class BubblewrapRuntime:
             )
         finally:
             listener.close()
-        self._spawned[spec.session_id] = spawned
         self._watch(spawned.record)
 
     def _spawn_recorded(self, spawn: Callable[[], Spawned]) -> Spawned:
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         spawned = spawn()
+        # Known from here on, so that a start cancelled now ends and reaps it.
+        self._spawned[spawned.record.session_id] = spawned
         self._records[spawned.record.session_id] = spawned.record
         processes.write_record(self._state, spawned.record)
         return spawned

@@ -11,9 +11,11 @@ import asyncio
 import inspect
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from orchestrator.domain.errors import JidoError
 from orchestrator.sandboxes import project_layout
 from orchestrator.sandboxes.docker_container import (
     PREPARATION_LABEL,
@@ -136,7 +138,9 @@ class DockerRuntime:
         async for ended in self._watch.exits():
             async with self._locks[ended.session_id]:
                 if self._watch.get(ended.session_id) is None:
-                    await self._end(ended.session_id)
+                    # What cannot be removed now is when the session starts or stops next.
+                    with suppress(JidoError):
+                        await self._end(ended.session_id)
             yield ended
 
     async def close(self) -> None:

@@ -29,6 +29,9 @@ CALL_TIMEOUT_S: Final = 60
 
 DEFAULT_ADDRESS: Final = "unix:///var/run/docker.sock"
 
+_MAX_CAUSES: Final = 10
+"""Links of a chain of errors that are followed to its first."""
+
 _Result = TypeVar("_Result")
 
 
@@ -52,6 +55,7 @@ class Engine:
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="engine")
         self._client: docker.APIClient | None = None
         self._connecting = asyncio.Lock()
+        self._closed = False
 
     async def call(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
         """Run `work` with the client in the pool; a call once begun is always awaited.
@@ -69,13 +73,16 @@ class Engine:
         return str(self._client.api_version)
 
     async def close(self) -> None:
-        """Release threads and connections."""
+        """Release threads and connections; calls from now on raise RuntimeUnavailable."""
+        self._closed = True
         if self._client is not None:
             await self._in_pool(self._client.close)
             self._client = None
         self._pool.shutdown(wait=False)
 
     async def _connected(self) -> docker.APIClient:
+        if self._closed:
+            raise RuntimeUnavailable("The runtime is closed.")
         async with self._connecting:
             if self._client is None:
                 self._client = await self._in_pool(self._connect)
@@ -130,6 +137,6 @@ def _explanation(error: APIError) -> str:
 
 def _cause(error: BaseException) -> str:
     """Return the innermost reason: a missing socket, or one that this user may not open."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
+    for _ in range(_MAX_CAUSES):
+        error = error.__cause__ or error.__context__ or error
     return " ".join(str(error).split())[:200] or type(error).__name__
