@@ -54,13 +54,14 @@ class ModelService:
         self._store = store
         self._settings = settings
 
-    async def default(self) -> SessionConfig:
+    async def default(self, *, is_named: bool = False) -> SessionConfig:
         """Return the configuration that new sessions start with.
 
         While everything is just starting it waits for the workers: which keys there are is
         theirs to say, and a session must not fall to the offline model for want of patience.
+        `is_named` says that the caller brings a model of its own, so that nothing is waited for.
         """
-        provider, model = self._choose(await self._configured_soon())
+        provider, model = self._choose(None if is_named else await self._configured_soon())
         return SessionConfig(
             provider=provider,
             model=model,

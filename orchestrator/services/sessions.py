@@ -67,7 +67,9 @@ class SessionService:
         """
         chosen = validate_name(name) if name is not None else None
         found = await self._starter.inspect(path)
-        config = apply_project(await self._models.default(), found.real_path, found.settings)
+        is_named = change is not None and change.model is not None
+        base = await self._models.default(is_named=is_named)
+        config = apply_project(base, found.real_path, found.settings)
         if change is not None:
             config = merge_config(config, change)
         moment = now()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
@@ -84,6 +84,20 @@ def translated() -> Iterator[None]:
         ) from error
 
 
+@contextlib.asynccontextmanager
+async def _cancellable() -> AsyncIterator[None]:
+    """Raise a cancellation that the client library lost.
+
+    It sends through `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that
+    arrives just as the sending ends; the caller would go on as if nobody had asked it to stop.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
 class Connection:
     """The clients of one process, and the scripts they run."""
 
@@ -100,13 +114,13 @@ class Connection:
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run `script` (a name) and return its reply."""
         with translated():
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S), _cancellable():
                 return await self._scripts[script](keys, arguments)
 
     async def ask(self, *command: Argument) -> Any:
         """Run one command and return its reply."""
         with translated():
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S), _cancellable():
                 return await self._execute(*command)
 
     async def ask_together(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
@@ -114,7 +128,11 @@ class Connection:
         if not commands:
             return []
         with translated():
-            async with asyncio.timeout(PATIENCE_S), self.client.pipeline() as pipeline:
+            async with (
+                asyncio.timeout(PATIENCE_S),
+                _cancellable(),
+                self.client.pipeline() as pipeline,
+            ):
                 for command in commands:
                     pipeline.execute_command(*command)
                 replies: list[Any] = await pipeline.execute()
@@ -123,7 +141,7 @@ class Connection:
     async def ask_blocking(self, *command: Argument, timeout_s: float) -> Any:
         """Run a command that waits at the server; None after `timeout_s` seconds."""
         with translated(), contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), _cancellable():
                 return await self._execute_blocking(*command)
         return None
 

@@ -40,6 +40,7 @@ async def supervised(
         await current.tried.wait()
         works = (
             reconciler.run(),
+            reconciler.watch_runtime(),
             reconciler.follow_exits(),
             store.requests.serve({"inspect_path": lambda asked: inspector.inspect(asked["path"])}),
             heartbeat.run(),
@@ -51,7 +52,4 @@ async def supervised(
             for task in tasks:
                 task.cancel()
             _, hanging = await asyncio.wait(tasks, timeout=10)
-            if hanging:
-                for task in asyncio.all_tasks():
-                    task.print_stack()
             assert not hanging, hanging

@@ -67,8 +67,9 @@ def services(store: Store, settings: Settings) -> Services:
 
 @pytest_asyncio.fixture
 async def runtime(settings: Settings, store: Store) -> AsyncIterator[ProcessRuntime]:
-    """Sandboxes that are plain processes, under the real supervisor."""
+    """Sandboxes that are plain processes, under the real supervisor; a worker is announced."""
     runtime = ProcessRuntime(new_id())
+    await store.presence.announce("worker", {"providers": ["ollama"]}, 600.0)
     async with supervised(settings, store, runtime):
         yield runtime
 
@@ -76,11 +77,11 @@ async def runtime(settings: Settings, store: Store) -> AsyncIterator[ProcessRunt
 @pytest_asyncio.fixture
 async def address(services: Services, settings: Settings) -> AsyncIterator[str]:
     """Where the server answers."""
-    server = Server(create_app(services, settings, TOKEN))
+    started = asyncio.Event()
+    server = Server(create_app(services, settings, TOKEN), lambda _port: started.set())
     listener = bind(settings)
     task = asyncio.create_task(server.serve([listener]))
-    while not server.started:
-        await asyncio.sleep(0.005)
+    await asyncio.wait_for(started.wait(), 10)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     await asyncio.wait_for(task, 10)

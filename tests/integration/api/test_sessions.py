@@ -89,7 +89,7 @@ async def test_a_projects_broken_settings_are_named(
 ) -> None:
     path = project("alpha")
     (path / ".jido_code").mkdir()
-    (path / ".jido_code" / "settings.json").write_text('{"model": "nonsense"}')
+    (path / ".jido_code" / "settings.json").write_text('{"model": "", "temperature": 9}')
     answer = await client.post("/v1/sessions", json={"project_path": str(path)})
     assert str(path) in refused(answer, 422, "invalid_settings")["detail"]
     assert (await client.get("/v1/sessions")).json() == {"items": [], "next": None}
