@@ -52,10 +52,14 @@ def test_make_run_without_a_terminal_gives_a_headless_tour(clone: Path, tmp_path
 
     assert outcome.returncode == 0, outcome.stderr[-4000:]
     transcript = outcome.stdout
-    for sign in ("read_file", "write_file", "bubblewrap", "exit 0"):
+    for sign in ("Sandbox  bubblewrap", "* read_file", "* write_file", "* run_command", "OK"):
         assert sign in transcript, transcript
-    written = (clone / "examples/greeter").rglob("*")
-    assert any(path.is_file() and path.stat().st_size for path in written)
+    written = clone / "examples/greeter/tour.md"
+    assert written.read_text().strip() == "Written inside the sandbox, owned by you."
+    unknown = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
+    )
+    assert unknown.stdout == ""
     assert not processes_of(home)
     assert not list((home / ".jido_code").glob("sessions/*.json"))
 
