@@ -9,11 +9,16 @@ The runtimes' errors are loaded everywhere: they cross between processes as code
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from orchestrator.sandboxes.runtime import SandboxRuntime
 from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
+
+if TYPE_CHECKING:
+    from orchestrator.agent.models import Models
+    from orchestrator.services.turn_execution import TurnExecution
 
 
 def open_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
@@ -39,3 +44,13 @@ async def find_runtime(settings: Settings, instance_id: str) -> SandboxRuntime:
         state_directory=settings.run_path / "sandboxes",
         oci_runtime=settings.oci_runtime,
     )
+
+
+def turn_execution(settings: Settings, store: Store, models: Models) -> TurnExecution:
+    """Return what runs turns over `store`, which belongs to the running event loop."""
+    from orchestrator.archive.archive import Archive
+    from orchestrator.services.saving import Saving
+    from orchestrator.services.turn_execution import TurnExecution
+
+    saving = Saving(store, Archive(settings.home))
+    return TurnExecution(store, models, saving, settings.channel_path, settings.approval)

@@ -65,9 +65,11 @@ class Models:
         return state
 
     async def preload(self) -> None:
-        """Build a client of every provider that has a key, so that forks find it loaded."""
+        """Build a client of every provider that is likely used, so that forks find it loaded."""
+        chosen = (self._settings.model or "").partition(":")[0]
         for provider, missing in self.available().items():
-            if missing is None and provider not in FREE_PROVIDERS:
+            likely = provider not in FREE_PROVIDERS or provider == chosen
+            if missing is None and likely:
                 async with self.open(SessionConfig(provider=provider, model="preload")):
                     pass
 
@@ -108,12 +110,13 @@ class Models:
         return key
 
     def _anthropic(self, name: str, client: httpx2.AsyncClient) -> Model:
+        key = self._required_key("anthropic")
         from anthropic import AsyncAnthropic
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
 
         library = AsyncAnthropic(
-            api_key=self._required_key("anthropic"),
+            api_key=key,
             base_url=self._settings.anthropic_base_url,
             http_client=client,
             max_retries=0,
@@ -121,31 +124,31 @@ class Models:
         return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=library))
 
     def _openai_provider(self, provider: str, client: httpx2.AsyncClient) -> OpenAIProvider:
+        base_url = self._settings.openai_base_url
+        key = (self.key(provider) or _NO_KEY) if base_url else self._required_key(provider)
         from openai import AsyncOpenAI
         from pydantic_ai.providers.openai import OpenAIProvider
 
-        base_url = self._settings.openai_base_url
-        key = (self.key(provider) or _NO_KEY) if base_url else self._required_key(provider)
         library = AsyncOpenAI(api_key=key, base_url=base_url, http_client=client, max_retries=0)
         return OpenAIProvider(openai_client=library)
 
     def _openai_chat(self, name: str, client: httpx2.AsyncClient) -> Model:
+        provider = self._openai_provider("openai", client)
         from pydantic_ai.models.openai import OpenAIChatModel
 
-        return OpenAIChatModel(name, provider=self._openai_provider("openai", client))
+        return OpenAIChatModel(name, provider=provider)
 
     def _openai_responses(self, name: str, client: httpx2.AsyncClient) -> Model:
+        provider = self._openai_provider("openai-responses", client)
         from pydantic_ai.models.openai import OpenAIResponsesModel
 
-        return OpenAIResponsesModel(
-            name, provider=self._openai_provider("openai-responses", client)
-        )
+        return OpenAIResponsesModel(name, provider=provider)
 
     def _google(self, name: str, client: httpx2.AsyncClient) -> Model:
+        key = self._required_key("google")
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
-        key = self._required_key("google")
         return GoogleModel(name, provider=GoogleProvider(api_key=key, http_client=client))
 
     def _ollama(self, name: str, client: httpx2.AsyncClient) -> Model:

@@ -16,7 +16,8 @@ from orchestrator import __version__
 from orchestrator.domain.errors import JidoError
 from orchestrator.services.model_choice import WORKER
 from orchestrator.store.facade import Store
-from orchestrator.worker.jobs import Shared, turn_execution
+from orchestrator.wiring import open_store, turn_execution
+from orchestrator.worker.jobs import Shared
 
 SWEEP_S: Final = 2.0
 """Seconds between two sweeps, and between two announcements."""
@@ -37,7 +38,7 @@ async def _care(shared: Shared) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with Store.open(shared.settings.effective_redis_url) as store:
+    async with open_store(shared.settings) as store:
         rounds = asyncio.create_task(_rounds(shared, store))
         ended = asyncio.create_task(stopped.wait())
         await asyncio.wait({rounds, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -47,7 +48,7 @@ async def _care(shared: Shared) -> None:
 
 
 async def _rounds(shared: Shared, store: Store) -> None:
-    execution = turn_execution(shared, store)
+    execution = turn_execution(shared.settings, store, shared.models)
     available = shared.models.available()
     announcement = {
         "version": __version__,

@@ -17,13 +17,10 @@ import structlog
 
 from orchestrator.agent.models import Models
 from orchestrator.agent.request import StopSignal
-from orchestrator.archive.archive import Archive
 from orchestrator.domain.errors import InvalidArgument
 from orchestrator.domain.ids import is_id
-from orchestrator.services.saving import Saving
-from orchestrator.services.turn_execution import TurnExecution
 from orchestrator.settings import Settings, load_settings
-from orchestrator.store.facade import Store
+from orchestrator.wiring import open_store, turn_execution
 
 _log = structlog.get_logger(__name__)
 
@@ -58,13 +55,6 @@ def remember_termination(_number: int, _frame: FrameType | None) -> None:
     _process.terminated = True
 
 
-def turn_execution(shared: Shared, store: Store) -> TurnExecution:
-    """Return the use case over `store`, which belongs to the running event loop."""
-    settings = shared.settings
-    saving = Saving(store, Archive(settings.home))
-    return TurnExecution(store, shared.models, saving, settings.channel_path, settings.approval)
-
-
 def run_turn(session_id: str, turn_id: str) -> None:
     """Run one turn; called by RQ with identifiers only."""
     if not (is_id(session_id) and is_id(turn_id)):
@@ -79,5 +69,6 @@ async def _run(shared: Shared, session_id: str, turn_id: str) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.ask, "interrupted")
     if _process.terminated:
         stop.ask("interrupted")
-    async with Store.open(shared.settings.effective_redis_url) as store:
-        await turn_execution(shared, store).execute(session_id, turn_id, stop)
+    async with open_store(shared.settings) as store:
+        execution = turn_execution(shared.settings, store, shared.models)
+        await execution.execute(session_id, turn_id, stop)

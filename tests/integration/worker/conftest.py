@@ -14,11 +14,12 @@ from orchestrator.settings import load_settings
 from orchestrator.store.facade import Store
 from tests.integration.worker.stage import Stage, WorkerProcess
 from tests.support.toolserver import ToolServer, running
+from tests.support.valkey import Server
 
 StartWorker = Callable[..., WorkerProcess]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """A JIDO_HOME with a short path, for sockets."""
     directory = Path(tempfile.mkdtemp(prefix="jido-w-", dir="/tmp"))
@@ -38,6 +39,15 @@ def tools() -> Iterator[ToolServer]:
     """A tool server with an empty project."""
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def shared_worker(home: Path, valkey_server: Server) -> Iterator[WorkerProcess]:
+    """One worker for all tests of a module that leave it alone."""
+    environment = {"JIDO_REDIS_URL": valkey_server.url, "JIDO_WORKERS": "3"}
+    process = WorkerProcess(home, environment, home / "worker.log")
+    yield process
+    process.stop()
 
 
 @pytest.fixture

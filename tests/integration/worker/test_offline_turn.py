@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.events import Event
-from tests.integration.worker.conftest import StartWorker
-from tests.integration.worker.stage import Stage
+from tests.integration.worker.stage import Stage, WorkerProcess
 from tests.support.toolserver import ToolServer
 
 PROMPT = """\
@@ -28,9 +27,8 @@ def _of(events: list[Event], kind: str) -> list[Event]:
 
 
 async def test_real_tools_are_driven_and_everything_is_told(
-    stage: Stage, tools: ToolServer, start_worker: StartWorker
+    stage: Stage, tools: ToolServer, shared_worker: WorkerProcess
 ) -> None:
-    start_worker()
     session = await stage.session(tools)
     turn = await stage.over(await stage.prompt(session, PROMPT))
     assert (turn.status, turn.error) == ("completed", None)
@@ -56,9 +54,8 @@ async def test_real_tools_are_driven_and_everything_is_told(
 
 
 async def test_deltas_build_exactly_the_messages_of_the_transcript(
-    stage: Stage, tools: ToolServer, start_worker: StartWorker
+    stage: Stage, tools: ToolServer, shared_worker: WorkerProcess
 ) -> None:
-    start_worker()
     session = await stage.session(tools)
     await stage.over(await stage.prompt(session, "think first\nsay one two three\nrun true"))
     page = await stage.store.history.messages(session.id, None, 100)
@@ -76,9 +73,8 @@ async def test_deltas_build_exactly_the_messages_of_the_transcript(
 
 
 async def test_prompts_wait_their_turn_and_the_conversation_goes_on(
-    stage: Stage, tools: ToolServer, start_worker: StartWorker
+    stage: Stage, tools: ToolServer, shared_worker: WorkerProcess
 ) -> None:
-    start_worker(workers=3)
     session = await stage.session(tools)
     turns = [await stage.prompt(session, f"run echo {i} >> log.txt") for i in range(4)]
     for turn in turns:
@@ -87,9 +83,8 @@ async def test_prompts_wait_their_turn_and_the_conversation_goes_on(
 
 
 async def test_anything_else_is_answered_with_the_language(
-    stage: Stage, tools: ToolServer, start_worker: StartWorker
+    stage: Stage, tools: ToolServer, shared_worker: WorkerProcess
 ) -> None:
-    start_worker()
     session = await stage.session(tools)
     await stage.over(await stage.prompt(session, "please write me a compiler"))
     page = await stage.store.history.messages(session.id, None, 10)
@@ -100,9 +95,8 @@ async def test_anything_else_is_answered_with_the_language(
 
 
 async def test_a_model_without_key_fails_with_the_variable_to_set(
-    stage: Stage, tools: ToolServer, start_worker: StartWorker
+    stage: Stage, tools: ToolServer, shared_worker: WorkerProcess
 ) -> None:
-    start_worker()
     session = await stage.session(tools, "anthropic:claude-test")
     turn = await stage.over(await stage.prompt(session, "hello"))
     assert turn.status == "failed"
@@ -112,9 +106,8 @@ async def test_a_model_without_key_fails_with_the_variable_to_set(
 
 
 async def test_a_dead_sandbox_fails_the_turn_and_the_session_can_go_on(
-    stage: Stage, tools: ToolServer, start_worker: StartWorker
+    stage: Stage, tools: ToolServer, shared_worker: WorkerProcess
 ) -> None:
-    start_worker()
     session = await stage.session(tools)
     tools.stop()
     turn = await stage.over(await stage.prompt(session, "run true"))
