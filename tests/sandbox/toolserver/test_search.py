@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def project(server: ToolServer) -> Path:
     return root
 
 
-def paths(client: RawClient, operation: str, **arguments: object) -> list[str]:
+def paths(client: RawClient, operation: str, **arguments: Any) -> list[str]:
     return [row["path"] for row in client.call(operation, **arguments).json]
 
 

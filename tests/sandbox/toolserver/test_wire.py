@@ -95,13 +95,12 @@ def test_requests_in_flight_are_limited(client: RawClient) -> None:
 
 def test_connections_are_limited() -> None:
     with running() as server:
-        clients = [server.connect() for _ in range(31)]
-        with server.connect() as last, pytest.raises(AssertionError):
-            # The one connection of the start may still be ending.
-            clients += [server.connect() for _ in range(3)]
-            for client in clients:
-                assert client.hello.get("ok") is not False, client.hello
-            assert last.call("ping").result == {}
+        clients = [server.connect() for _ in range(40)]
+        refused = [one.hello["error"]["code"] for one in clients if "hello" not in one.hello]
+        # The one connection that waited for the start may still be ending.
+        assert len(refused) in (8, 9)
+        assert set(refused) == {"limit_connections"}
+        assert clients[0].call("ping").result == {}
         for client in clients:
             client.close()
 
