@@ -1,0 +1,59 @@
+"""The filter's program, judged by running it: a small machine for the instructions it uses."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from orchestrator.sandboxes.seccomp import ARCHITECTURES, UnknownArchitecture, filter_program
+
+ALLOW, KILL = 0x7FFF0000, 0x80000000
+PERMISSION, NO_CALL = 0x00050001, 0x00050026
+
+
+def verdict(program: bytes, audit: int, number: int, *arguments: int) -> int:
+    """Run the program on a system call and return its verdict."""
+    data = struct.pack("=IIQ", number, audit, 0)
+    data += b"".join(struct.pack("=Q", value) for value in (*arguments, 0, 0, 0, 0, 0, 0)[:6])
+    place, loaded = 0, 0
+    while True:
+        code, jump_true, jump_false, value = struct.unpack_from("=HBBI", program, place * 8)
+        place += 1
+        if code == 0x06:
+            return int(value)
+        if code == 0x20:
+            (loaded,) = struct.unpack_from("=I", data, value)
+            continue
+        truth = {0x15: loaded == value, 0x45: bool(loaded & value), 0x35: loaded >= value}[code]
+        place += jump_true if truth else jump_false
+
+
+@pytest.mark.parametrize("machine", sorted(ARCHITECTURES))
+def test_verdicts(machine: str) -> None:
+    known, program = ARCHITECTURES[machine], filter_program(machine)
+    audit = known.audit_number
+    for number in known.refused.values():
+        assert verdict(program, audit, number) == PERMISSION
+    assert verdict(program, audit, known.clone3) == NO_CALL
+    assert verdict(program, audit, known.clone, 0x10000000 | 17) == PERMISSION
+    assert verdict(program, audit, known.clone, 0x00010900) == ALLOW
+    for family in (1, 2, 10, 16):
+        assert verdict(program, audit, known.socket, family) == ALLOW
+        assert verdict(program, audit, known.socketpair, family) == ALLOW
+    for family in (17, 38, 40):
+        assert verdict(program, audit, known.socket, family) == PERMISSION
+        assert verdict(program, audit, known.socketpair, family) == PERMISSION
+    assert verdict(program, audit, known.ioctl, 0, 0x5412) == PERMISSION
+    assert verdict(program, audit, known.ioctl, 0, 0x5401) == ALLOW
+    assert verdict(program, audit, 0) == ALLOW
+    assert verdict(program, 0x40000003, 0) == KILL
+
+
+def test_the_second_interface_of_x86_64_is_closed() -> None:
+    assert verdict(filter_program("x86_64"), 0xC000003E, 0x40000000 | 1) == NO_CALL
+
+
+def test_an_unknown_machine_has_no_filter() -> None:
+    with pytest.raises(UnknownArchitecture):
+        filter_program("pdp11")
