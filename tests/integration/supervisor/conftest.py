@@ -76,10 +76,11 @@ async def stage(
         yield stage
     finally:
         await stage.stop()
-        await _end_sandboxes(stage)
+        await end_sandboxes(stage)
 
 
-async def _end_sandboxes(stage: Stage) -> None:
+async def end_sandboxes(stage: Stage) -> None:
+    """End every sandbox of the installation."""
     settings = stage.settings
     with own_instance(settings.home) as instance_id:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable
+from orchestrator.supervisor.instance import SupervisorRunning, own_instance
 from tests.integration.supervisor.stage import Stage
 from tests.support.requirements import require_docker
 
@@ -53,3 +54,21 @@ async def test_an_engine_that_comes_later_is_found(
     await quiet_stage.until(found, "engine found")
     assert (await quiet_stage.announced())["runtime"] == "docker"
     assert (await quiet_stage.inspect(quiet_stage.project("one")))["real_path"]
+
+
+async def test_kubernetes_is_refused_as_long_as_there_is_none(quiet_stage: Stage) -> None:
+    quiet_stage.runtime = "kubernetes"
+    await quiet_stage.start()
+    assert "Kubernetes" in (await quiet_stage.announced())["error"]
+
+
+async def test_a_second_supervisor_is_refused(
+    quiet_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/engine.sock")
+    await quiet_stage.start()
+    await quiet_stage.announced()
+    with pytest.raises(SupervisorRunning), own_instance(quiet_stage.settings.home, wait_s=0):
+        pass
+    await quiet_stage.stop()
+    assert await quiet_stage.store.presence.present("supervisor") is None
