@@ -320,8 +320,10 @@ class Channel(asyncio.Protocol):
         elif "stream" in header:
             self._take_stream(pending, header["stream"], frame.payload)
         else:
+            # Parsed first: a broken reply must still find its request, to fail it.
+            outcome = _parse_reply(header, frame.payload)
             del self._pending[identity]
-            self._settle(pending, _parse_reply(header, frame.payload))
+            self._settle(pending, outcome)
 
     def _take_abandoned(self, identity: int, header: dict[str, Any]) -> None:
         if identity not in self._abandoned:
