@@ -86,7 +86,7 @@ class CommandLine:
         state = self.state()
         assert state is not None
         listing = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(state["pid"])],
+            ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(state["pid"])],
             capture_output=True,
             text=True,
             check=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,8 @@ def test_standard_output_holds_the_answer_alone(
 
 def test_files_changed_follow_the_repository(jido: CommandLine, project: Path) -> None:
     (project / ".gitignore").write_text("ignored.txt\n")
-    (project / ".git").mkdir()
-    prompt = "run git init -q . ; echo x > ignored.txt ; echo y > seen.txt"
-    jido.run("run", "--project", str(project), "--prompt", prompt)
+    (project / "seen.txt").write_text("y")
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
     done = jido.run(
         *("run", "--project", str(project), "--json", "--prompt"),
         "run echo z > ignored.txt ; echo z > other.txt",
