@@ -185,9 +185,9 @@ class _UserFile(PydanticBaseSettingsSource):
         )
         _flatten(values, "sandbox")
         provider = values.pop("provider", None)
-        if isinstance(provider, str) and isinstance(values.get("model"), str):
-            if not values["model"].startswith(f"{provider}:"):
-                values["model"] = f"{provider}:{values['model']}"
+        model = values.get("model")
+        if isinstance(provider, str) and isinstance(model, str):
+            values["model"] = model if model.startswith(f"{provider}:") else f"{provider}:{model}"
         values.pop("home", None)
         return values
 
@@ -238,7 +238,10 @@ def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = ".".join(str(part) for part in fault["loc"]) or "settings"
     if fault["type"] == "extra_forbidden":
-        return f"Setting “{name}” is not known. Remove it, or check its spelling in docs/operations.md."
+        return (
+            f"Setting “{name}” is not known. Remove it, or check its spelling in "
+            "docs/operations.md."
+        )
     return f"Setting “{name}” is not usable: {fault['msg']}."
 
 

@@ -19,7 +19,7 @@ def new_id() -> str:
 
 
 def is_id(value: str) -> bool:
-    """Say whether `value` has the form that `new_id` makes; guards every path and key built of it."""
+    """Say whether `value` has the form of `new_id`; guards every path and key built of it."""
     return _UUID4.fullmatch(value) is not None
 
 
