@@ -11,7 +11,6 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass
-from types import FrameType
 
 import structlog
 
@@ -50,8 +49,8 @@ def prepare(settings: Settings) -> Shared:
     return _process.shared
 
 
-def remember_termination(_number: int, _frame: FrameType | None) -> None:
-    """Note a SIGTERM that comes before the turn can be told."""
+def remember_termination() -> None:
+    """Note a signal that comes before the turn can be told."""
     _process.terminated = True
 
 
@@ -66,7 +65,8 @@ def run_turn(session_id: str, turn_id: str) -> None:
 async def _run(shared: Shared, session_id: str, turn_id: str) -> None:
     stop = StopSignal()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.ask, "interrupted")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.ask, "interrupted")
     if _process.terminated:
         stop.ask("interrupted")
     async with open_store(shared.settings) as store:

@@ -2,8 +2,7 @@
 
     this process ── no connection, no thread, no event loop: only forks
       ├── caretaker   sweeps and announces
-      └── worker ×N   waits for a job
-            └── job   one turn
+      └── worker ×N   waits for a job, runs that turn, ends and is replaced
 
 Owns the life of its processes and an orderly end. Refuses to run anything
 itself, so that forking stays safe and cheap.
@@ -36,7 +35,7 @@ from orchestrator.worker.queue_worker import TurnWorker, work
 from orchestrator.worker.warm_up import warm_up
 
 CHECK_S: Final = 1.0
-"""Seconds between two looks at the processes; also the pause before one is started again."""
+"""Seconds between two looks at the processes; also the pause after one died."""
 
 SHUTDOWN_S: Final = 20.0
 """Seconds that running turns have to record their interruption before they are killed."""
@@ -70,6 +69,8 @@ class TurnPool(WorkerPool):
         )
         self._caretaker: ForkProcess | None = None
         self._wake_up = os.pipe()
+        self._rest_until = 0.0
+        """Monotonic seconds before which nothing is started, so that a fault does not spin."""
 
     def get_worker_process(self, name: str, *_: Any, **__: Any) -> ForkProcess:
         """Return a forked worker without a scheduler."""
@@ -79,8 +80,10 @@ class TurnPool(WorkerPool):
         """Forget workers that ended; never waits."""
         for data in list(self.worker_dict.values()):
             if not data.process.is_alive():
-                _log.warning("worker.ended", pid=data.pid, code=data.process.exitcode)
                 self.worker_dict.pop(data.name, None)
+                if data.process.exitcode != 0:
+                    _log.warning("worker.died", pid=data.pid, code=data.process.exitcode)
+                    self._rest_until = time.monotonic() + CHECK_S
 
     def start_worker(self, *_: Any, **__: Any) -> None:
         """Fork one worker."""
@@ -112,6 +115,8 @@ class TurnPool(WorkerPool):
 
     def _keep_alive(self) -> None:
         self.reap_workers()
+        if time.monotonic() < self._rest_until:
+            return
         for _ in range(self.num_workers - len(self.worker_dict)):
             if self.status is self.Status.STARTED:
                 self.start_worker()
@@ -120,8 +125,9 @@ class TurnPool(WorkerPool):
             self._caretaker.start()
 
     def _wait(self, seconds: float) -> None:
-        """Sleep until the time is over or a signal came; the death of a child can wait as long."""
-        wait([self._wake_up[0]], timeout=seconds)
+        """Sleep until a worker ended, a signal came or the time is over."""
+        ends = [data.process.sentinel for data in self.worker_dict.values()]
+        wait([self._wake_up[0], *ends], timeout=seconds)
         with suppress(BlockingIOError):
             os.read(self._wake_up[0], 4096)
 
@@ -129,11 +135,11 @@ class TurnPool(WorkerPool):
         """End every process: the turns first, the caretaker last."""
         _log.info("worker.stopping", workers=len(self.worker_dict))
         for data in self.worker_dict.values():
-            self.stop_worker(data)
+            self.stop_worker(data, signal.SIGTERM)
         deadline = time.monotonic() + SHUTDOWN_S
         while self.worker_dict and time.monotonic() < deadline:
-            wait([d.process.sentinel for d in self.worker_dict.values()], timeout=0.5)
-            self._forget_ended()
+            self._wait(0.5)
+            self.reap_workers()
         for data in self.worker_dict.values():
             _log.error("worker.killed", pid=data.pid)
             data.process.kill()
@@ -144,8 +150,3 @@ class TurnPool(WorkerPool):
         for end in self._wake_up:
             os.close(end)
         _log.info("worker.stopped")
-
-    def _forget_ended(self) -> None:
-        for data in list(self.worker_dict.values()):
-            if not data.process.is_alive():
-                self.worker_dict.pop(data.name, None)
