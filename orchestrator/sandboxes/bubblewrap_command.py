@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.sandboxes.bubblewrap_support import INSIDE, Support
-from orchestrator.sandboxes.docker_container import MAX_OPEN_FILES, environment
+from orchestrator.sandboxes.interior import MAX_OPEN_FILES, environment
 from orchestrator.sandboxes.project_layout import Layout
 from orchestrator.sandboxes.runtime import SandboxSpec
 

@@ -23,7 +23,7 @@ from orchestrator.sandboxes.bubblewrap_command import Handles, account_files, co
 from orchestrator.sandboxes.bubblewrap_support import Support
 from orchestrator.sandboxes.cgroups import Group
 from orchestrator.sandboxes.cgroups import make as make_group
-from orchestrator.sandboxes.docker_container import container_name
+from orchestrator.sandboxes.interior import sandbox_name
 from orchestrator.sandboxes.project_layout import Layout
 from orchestrator.sandboxes.runtime import SandboxSpec
 from orchestrator.sandboxes.runtime_errors import SandboxStartFailed
@@ -199,7 +199,7 @@ def spawn(
         try:
             os.set_blocking(information, False)
             first = Process.of(_first_process(information, outer, errors))
-            group = make_group(container_name(spec.instance_id, spec.session_id), spec.limits)
+            group = make_group(sandbox_name(spec.instance_id, spec.session_id), spec.limits)
             group.add(first.pid)
             os.write(block, b"1")
             record = Record(

@@ -10,7 +10,12 @@ from typing import Any, Final
 
 from docker.types import HostConfig, LogConfig, Mount, Ulimit
 
-from orchestrator.domain.ids import short
+from orchestrator.sandboxes.interior import (
+    MAX_OPEN_FILES,
+    SEARCH_PATH,
+    environment,
+    sandbox_name,
+)
 from orchestrator.sandboxes.project_layout import Layout
 from orchestrator.sandboxes.runtime import SandboxSpec
 
@@ -21,13 +26,9 @@ PREPARATION_LABEL: Final = "jido.preparation"
 ABSTRACT_NAME: Final = "jido"
 """Name of the tool server's abstract socket; the container's network is its own."""
 
-MAX_OPEN_FILES: Final = 4096
-"""Open files of one process in a sandbox."""
-
 INIT: Final = ["/usr/bin/tini", "--"]
 PYTHON: Final = ["/usr/bin/python3", "-I", "-S", "-E"]
 TOOLSERVER: Final = "/opt/jido/toolserver"
-SEARCH_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 RELAY: Final = [
     "/usr/bin/socat",
@@ -35,21 +36,6 @@ RELAY: Final = [
     f"ABSTRACT-CONNECT:{ABSTRACT_NAME},retry=4000,interval=0.005",
 ]
 """Copies a command's streams to the tool server, trying for 20 s while that starts."""
-
-
-def container_name(instance_id: str, session_id: str) -> str:
-    """Return the name of a session's container."""
-    return f"jido-{short(instance_id)}-{short(session_id)}"
-
-
-def environment(project_path: str) -> dict[str, str]:
-    """Return all that a sandbox's first process finds in its environment."""
-    return {
-        "HOME": f"{project_path}/.jido_code/home",
-        "TMPDIR": f"{project_path}/.jido_code/tmp",
-        "PATH": SEARCH_PATH,
-        "LANG": "C.UTF-8",
-    }
 
 
 def session_container(
@@ -61,7 +47,7 @@ def session_container(
         host["NetworkMode"] = "bridge"
     return {
         **_process(spec, host),
-        "name": container_name(spec.instance_id, spec.session_id),
+        "name": sandbox_name(spec.instance_id, spec.session_id),
         "entrypoint": [*INIT, *PYTHON, TOOLSERVER],
         "command": ["--root", spec.project_path, "--abstract", ABSTRACT_NAME],
         "labels": {SESSION_LABEL: spec.session_id, INSTANCE_LABEL: spec.instance_id},
