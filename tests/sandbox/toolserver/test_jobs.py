@@ -92,5 +92,5 @@ def _fill(client: RawClient, server: ToolServer) -> None:
     jobs = [client.call("job_start", command=["sleep", "100"]).result["job"] for _ in range(32)]
     assert client.call("job_start", command=["true"]).code == "limit_jobs"
     client.call("job_kill", job=jobs[0])
-    assert client.call("job_start", command=["true"]).result["running"] is True
+    assert client.call("job_start", command=["true"]).result["job"] not in jobs
     assert server.process.poll() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -240,14 +241,16 @@ def test_frames_cannot_be_forged_by_output(client: RawClient) -> None:
 def test_cancel_ends_a_script(client: RawClient, server: ToolServer) -> None:
     running_id = client.send("lua", b"jido.write_file('go', '') jido.shell('sleep 100')")
     while not (server.root / "go").exists():
-        pass
+        time.sleep(0.01)
     client.send_raw(b'{"cancel":%d}\n' % running_id)
     assert client.receive().code == "cancelled"
     assert value(client, "1 + 1") == 2
 
 
-def test_scripts_take_turns(client: RawClient) -> None:
-    first = client.send("lua", b"jido.shell('sleep 0.5') return 1")
+def test_scripts_take_turns(client: RawClient, server: ToolServer) -> None:
+    first = client.send("lua", b"jido.write_file('go', '') jido.shell('sleep 0.5') return 1")
+    while not (server.root / "go").exists():
+        time.sleep(0.01)
     assert client.send("lua", b"return 2", timeout_s=0.1) > first
     assert client.receive().code == "busy"
     assert client.receive().header["id"] == first
