@@ -22,7 +22,10 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != parent:
         # The parent died before the kernel was asked to tell.
         sys.exit(0)
-    os.execv(program[0], program)
+    try:
+        os.execv(program[0], program)
+    except OSError as error:
+        sys.exit(f"jido: {program[0]} cannot be started: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def jido() -> Iterator[CommandLine]:
 
 
 def _up(jido: CommandLine, **environment: str) -> str:
-    done = jido.run("up", "--detach", "--port", "0", **environment)
+    done = jido.run("up", "--detach", "--port", "0", given=b"", **environment)
     assert done.returncode == 0, done.stderr.decode()
     word, url = done.stdout.decode().split()
     assert word == "ready"

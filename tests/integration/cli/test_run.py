@@ -20,7 +20,7 @@ def _lines(output: bytes) -> list[dict[str, Any]]:
 
 
 def _no_session(jido: CommandLine) -> bool:
-    return jido.json("session", "list")["items"] == []
+    return not jido.json("session", "list")["items"]
 
 
 def test_json_lines_tell_the_whole_story(jido: CommandLine, project: Path) -> None:
