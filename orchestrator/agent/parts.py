@@ -44,12 +44,8 @@ def bounded(text: str, limit: int = MAX_SHOWN_CHARACTERS) -> str:
 
 
 def arguments_of(part: ToolCallPart) -> dict[str, Any]:
-    """Return a call's arguments for a reader; what is no JSON object appears under `raw`."""
-    try:
-        arguments = part.args_as_dict()
-    except ValueError:
-        return {"raw": bounded(part.args_as_json_str())}
-    return {str(key): _bounded_value(value) for key, value in arguments.items()}
+    """Return a call's arguments for a reader; what is no JSON object has a key that says so."""
+    return {str(key): _bounded_value(value) for key, value in part.args_as_dict().items()}
 
 
 def _bounded_value(value: Any) -> Any:
