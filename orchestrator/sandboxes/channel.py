@@ -239,16 +239,13 @@ class Channel(asyncio.Protocol):
         if pending is None:
             return
         self._abandoned.add(identity)
-        self._retire(pending)
-        if self._transport is not None and self._error is None:
-            self._transport.write(encode_frame({"cancel": identity}))
-
-    def _retire(self, pending: _Pending) -> None:
         if pending.timer is not None:
             pending.timer.cancel()
         if pending.chunks:
             self._streamed(-sum(len(data) for _, data in pending.chunks))
             pending.chunks.clear()
+        if self._transport is not None and self._error is None:
+            self._transport.write(encode_frame({"cancel": identity}))
 
     def _settle(self, pending: _Pending, outcome: Reply | Exception) -> None:
         if pending.timer is not None:
