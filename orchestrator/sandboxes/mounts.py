@@ -54,11 +54,23 @@ def can_act_as(uid: int) -> bool:
 
 async def _translated(spec: SandboxSpec, work: Callable[[], Layout]) -> Layout:
     try:
-        return await asyncio.wrap_future(_in_thread(spec.owner_uid, spec.owner_gid, work))
+        return await _finished(_in_thread(spec.owner_uid, spec.owner_gid, work))
     except UnsafeLayout as error:
         raise UnsafeProjectLayout(f"In {spec.project_path}: {error}.") from error
     except OSError as error:
         raise _translate(spec, error) from error
+
+
+async def _finished(future: Future[Layout]) -> Layout:
+    """Await a thread's work, also when cancelled: nothing is made after the caller has gone."""
+    result = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(result)
+    except asyncio.CancelledError:
+        await asyncio.wait({result})
+        # Read, so that its failure is not reported as one nobody looked at.
+        result.exception()
+        raise
 
 
 def _translate(
@@ -75,6 +87,7 @@ def _translate(
 def _in_thread(uid: int, gid: int, work: Callable[[], Layout]) -> Future[Layout]:
     """Run `work` in a thread of its own; one that changed identity is never used again."""
     future: Future[Layout] = Future()
+    future.set_running_or_notify_cancel()
 
     def body() -> None:
         try:
