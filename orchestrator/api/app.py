@@ -19,7 +19,7 @@ from orchestrator import __version__
 from orchestrator.api import problems
 from orchestrator.api.gate import OPEN_PATHS, Gate
 from orchestrator.api.routes import events, sandbox, saved, sessions, system, turns
-from orchestrator.api.stream import Streams
+from orchestrator.api.stream import MAX_STREAMS, Streams
 from orchestrator.domain.errors import JidoError
 from orchestrator.services.bundle import Services
 from orchestrator.settings import Settings
@@ -28,7 +28,9 @@ from orchestrator.wire.problems import MEDIA_TYPE
 _log = structlog.get_logger(__name__)
 
 
-def create_app(services: Services, settings: Settings, token: str) -> FastAPI:
+def create_app(
+    services: Services, settings: Settings, token: str, *, max_streams: int = MAX_STREAMS
+) -> FastAPI:
     """Return the api over `services`; requests must carry `token`."""
     app = FastAPI(
         title="Jido Code",
@@ -40,7 +42,7 @@ def create_app(services: Services, settings: Settings, token: str) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.state.streams = Streams()
+    app.state.streams = Streams(max_streams)
     for module in (sessions, turns, sandbox, events, saved, system):
         app.include_router(module.router)
     problems.install(app)

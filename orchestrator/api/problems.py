@@ -124,6 +124,8 @@ def validation_error(faults: list[dict[str, Any]]) -> JidoError:
         return errors.InvalidRequest("The request's body is not valid JSON.")
     if kind == "extra_forbidden":
         return errors.InvalidRequest(f"Unknown field “{field}”. Remove it.", field=field)
+    if not field and kind == "value_error":
+        return errors.InvalidRequest(f"The request's body is not usable: {fault['msg']}.")
     if not field:
         return errors.InvalidRequest(
             "The request needs a JSON object as its body, sent as application/json."

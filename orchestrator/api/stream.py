@@ -37,8 +37,9 @@ DESCRIPTION: Final[dict[int | str, dict[str, Any]]] = {
 class Streams:
     """The open event streams of one server process."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, maximum: int = MAX_STREAMS) -> None:
+        """Begin with none; serve `maximum` at once."""
+        self._maximum = maximum
         self._open = 0
         self._stopping = asyncio.Event()
 
@@ -47,10 +48,10 @@ class Streams:
         self._stopping.set()
 
     def respond(self, pages: AsyncGenerator[Page, None]) -> StreamingResponse:
-        """Return the answer that sends `pages`; raises TooManyRequests beyond MAX_STREAMS."""
-        if self._open >= MAX_STREAMS:
+        """Return the answer that sends `pages`; raises TooManyRequests beyond the maximum."""
+        if self._open >= self._maximum:
             raise TooManyRequests(
-                f"This server serves at most {MAX_STREAMS} event streams at once. Close some.",
+                f"This server serves at most {self._maximum} event streams at once. Close some.",
                 retry_after_s=5,
             )
         return StreamingResponse(

@@ -14,7 +14,6 @@ from orchestrator.domain.errors import EventsTrimmed, SessionNotFound, StoreUnav
 from orchestrator.domain.events import Event
 from orchestrator.domain.limits import KEEPALIVE_S
 from orchestrator.store.facade import Store
-from orchestrator.store.signals import Watch
 
 PAGE_EVENTS: Final = 500
 """Events read at once."""
@@ -37,9 +36,10 @@ Page = list[Followed]
 class FollowService:
     """Reads events as they come."""
 
-    def __init__(self, store: Store) -> None:
-        """Read from `store`."""
+    def __init__(self, store: Store, keepalive_s: float = KEEPALIVE_S) -> None:
+        """Read from `store`; an idle stream gets an empty page each `keepalive_s` seconds."""
         self._store = store
+        self._keepalive_s = keepalive_s
 
     async def session(self, session_id: str, after: int) -> AsyncGenerator[Page, None]:
         """Return the pages after event number `after`, ending after `session.closed`.
@@ -84,7 +84,7 @@ class FollowService:
                     yield []
                     continue
                 page = [Followed(str(event.seq), event) for event in events]
-                if page or not await _woken(watch):
+                if page or not await watch.wait(self._keepalive_s):
                     yield page
 
     async def _is_over(self, session_id: str, page: Page) -> bool:
@@ -111,14 +111,9 @@ class FollowService:
                     await asyncio.sleep(_AWAY_S)
                     yield page
                     continue
-                if page or not await _woken(watch):
+                if page or not await watch.wait(self._keepalive_s):
                     yield page
 
 
 def _followed_all(read: list[tuple[str, Event]]) -> Page:
     return [Followed(cursor, event) for cursor, event in read]
-
-
-async def _woken(watch: Watch) -> bool:
-    """Wait for news; False when KEEPALIVE_S passed without any."""
-    return await watch.wait(KEEPALIVE_S)

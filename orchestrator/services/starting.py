@@ -44,8 +44,11 @@ class Inspection(BaseModel):
 class Starter:
     """Claims slots and paths for sessions."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Ask the supervisor through `store`."""
+    def __init__(
+        self, store: Store, settings: Settings, inspect_timeout_s: float = INSPECT_TIMEOUT_S
+    ) -> None:
+        """Ask the supervisor through `store`, for `inspect_timeout_s` seconds."""
+        self._inspect_timeout_s = inspect_timeout_s
         self._store = store
         self._settings = settings
 
@@ -55,7 +58,9 @@ class Starter:
         Raises one of the `project_path_*` family, InvalidSettings or SupervisorUnavailable.
         """
         form = validate_form(path)
-        reply = await self._store.requests.call("inspect_path", {"path": form}, INSPECT_TIMEOUT_S)
+        reply = await self._store.requests.call(
+            "inspect_path", {"path": form}, self._inspect_timeout_s
+        )
         try:
             return Inspection.model_validate(reply)
         except ValidationError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.domain.message import Message, Todo
 from orchestrator.domain.models import ConfigChange, SessionConfig
@@ -23,6 +23,29 @@ class Body(BaseModel):
     """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_characters_only(cls, data: Any) -> Any:
+        """Refuse halves of surrogate pairs: JSON can spell them, nothing can store them."""
+        waiting = [data]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, str) and not _is_encodable(value):
+                raise ValueError("text holds half of a surrogate pair, which is no character")
+            if isinstance(value, dict):
+                waiting += [*value.keys(), *value.values()]
+            elif isinstance(value, list):
+                waiting += value
+        return data
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Page(BaseModel, Generic[Item]):

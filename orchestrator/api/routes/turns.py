@@ -51,7 +51,7 @@ async def cancel(session_id: SessionId, turn_id: TurnId, services: UseCases) -> 
     return await services.turns.cancel(session_id, turn_id)
 
 
-@router.post("/turns/{turn_id}/approvals/{call_id}", status_code=202)
+@router.post("/turns/{turn_id}/approvals/{call_id:path}", status_code=202)
 async def answer(
     session_id: SessionId,
     turn_id: TurnId,

@@ -6,12 +6,14 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 
 from orchestrator.api.app import create_app
 from orchestrator.api.server import Server, bind
@@ -74,17 +76,46 @@ async def runtime(settings: Settings, store: Store) -> AsyncIterator[ProcessRunt
         yield runtime
 
 
-@pytest_asyncio.fixture
-async def address(services: Services, settings: Settings) -> AsyncIterator[str]:
-    """Where the server answers."""
+@asynccontextmanager
+async def serving(app: FastAPI, settings: Settings) -> AsyncIterator[Server]:
+    """Serve `app` for the length of a block."""
     started = asyncio.Event()
-    server = Server(create_app(services, settings, TOKEN), lambda _port: started.set())
+    server = Server(app, lambda _port: started.set())
     listener = bind(settings)
     task = asyncio.create_task(server.serve([listener]))
     await asyncio.wait_for(started.wait(), 10)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    yield server
     server.should_exit = True
     await asyncio.wait_for(task, 10)
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client, with the right token, of a server of its own."""
+    async with serving(app, settings) as server:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(
+            base_url=address_of(server), headers=headers, timeout=30
+        ) as opened:
+            yield opened
+
+
+def address_of(server: Server) -> str:
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest_asyncio.fixture
+async def server(services: Services, settings: Settings) -> AsyncIterator[Server]:
+    """A server that takes requests."""
+    async with serving(create_app(services, settings, TOKEN), settings) as server:
+        yield server
+
+
+@pytest.fixture
+def address(server: Server) -> str:
+    """Where the server answers."""
+    return address_of(server)
 
 
 @pytest_asyncio.fixture

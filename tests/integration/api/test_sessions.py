@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from orchestrator.domain.ids import new_id
+from orchestrator.api.app import create_app
+from orchestrator.services.bundle import Services
+from orchestrator.services.sessions import SessionService
+from orchestrator.services.starting import Starter
+from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
-from tests.integration.api.conftest import Opened, Project
+from tests.integration.api.answers import refused
+from tests.integration.api.conftest import TOKEN, Opened, Project, client_of
 from tests.support.process_runtime import ProcessRuntime
-
-
-def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Check that an answer is a problem of this kind, and return it."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
-    assert problem["code"] == code, problem
-    assert problem["status"] == status
-    assert problem["detail"]
-    assert problem["title"]
-    return problem
 
 
 async def test_a_session_starts_and_is_ready_when_asked_to_wait(
@@ -254,7 +248,9 @@ async def test_a_restart_gives_a_fresh_sandbox(
     assert runtime.pid(session["id"]) != before
 
 
-@pytest.mark.parametrize("hostile", [new_id(), "nonsense", "*", "%2e%2e%2fx", "a" * 3000])
+@pytest.mark.parametrize(
+    "hostile", ["7bf54468-e2ea-4b37-a8c4-2eca8187d479", "nonsense", "*", "%2e%2e%2fx", "a" * 3000]
+)
 async def test_sessions_that_do_not_exist(client: httpx.AsyncClient, hostile: str) -> None:
     url = f"/v1/sessions/{hostile}"
     for answer in (
@@ -275,8 +271,11 @@ async def test_sessions_that_do_not_exist(client: httpx.AsyncClient, hostile: st
 
 
 async def test_without_a_supervisor_creation_says_so(
-    client: httpx.AsyncClient, project: Project, monkeypatch: pytest.MonkeyPatch
+    services: Services, store: Store, settings: Settings, project: Project
 ) -> None:
-    monkeypatch.setattr("orchestrator.services.starting.INSPECT_TIMEOUT_S", 0.2)
-    answer = await client.post("/v1/sessions", json={"project_path": str(project("alpha"))})
+    starter = Starter(store, settings, inspect_timeout_s=0.2)
+    sessions = SessionService(store, starter, services.models, services.turns, services.saving)
+    app = create_app(replace(services, sessions=sessions), settings, TOKEN)
+    async with client_of(app, settings) as client:
+        answer = await client.post("/v1/sessions", json={"project_path": str(project("alpha"))})
     refused(answer, 503, "supervisor_unavailable")

@@ -1,0 +1,213 @@
+"""Saving, resuming, deleting, export and import over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from orchestrator.domain.history import HistoryEntry
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.message import Message, TextPart, Todo
+from orchestrator.domain.session import Usage
+from orchestrator.services.bundle import Services
+from orchestrator.services.clock import now
+from orchestrator.store.facade import Store
+from tests.integration.api.answers import refused
+from tests.integration.api.conftest import Opened
+
+WORKER = "worker-of-the-test"
+
+
+async def talk(client: httpx.AsyncClient, store: Store, session: dict[str, Any]) -> None:
+    """Have one whole turn in a session."""
+    url = f"/v1/sessions/{session['id']}/turns"
+    turn = (await client.post(url, json={"prompt": "hello"})).json()
+    await store.turns.begin(session["id"], turn["id"], WORKER)
+    answer = Message(
+        id=new_id(),
+        turn_id=turn["id"],
+        role="assistant",
+        time=now(),
+        parts=[TextPart(text="good day")],
+    )
+    entry = HistoryEntry(message=answer, model={"kind": "response", "parts": ["good day"]})
+    await store.history.append(session["id"], [entry], [])
+    await store.history.set_todos(session["id"], [Todo(id="1", content="first")], [])
+    usage = Usage(input_tokens=3, output_tokens=2, cost_usd=0.0)
+    await store.turns.finish(session["id"], turn["id"], "completed", usage)
+
+
+async def saved(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await client.get("/v1/saved")).json()["items"]
+    return items
+
+
+async def test_a_closed_session_is_resumed_with_everything_it_had(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened("alpha", name="my work", config={"temperature": 0.0})
+    url = f"/v1/sessions/{session['id']}"
+    await talk(client, store, session)
+    before = (await client.get(f"{url}/messages")).json()
+    model_before = await store.history.model_messages(session["id"])
+    assert await saved(client) == []
+    assert (await client.delete(url, params={"save": "true"})).status_code == 204
+
+    (entry,) = await saved(client)
+    assert (entry["id"], entry["name"], entry["messages"]) == (session["id"], "my work", 2)
+    assert entry["closed_at"] is not None
+    answer = await client.post(f"/v1/saved/{entry['id']}/resume")
+    assert answer.status_code == 201, answer.text
+    resumed = answer.json()
+    for field in ("id", "name", "project_path", "config", "created_at", "turns"):
+        assert resumed[field] == {**session, "turns": 1}[field], field
+    assert resumed["usage"]["input_tokens"] == 3
+    assert (await client.get(f"{url}/messages")).json() == before
+    assert await store.history.model_messages(session["id"]) == model_before
+    assert await store.history.prompts(session["id"]) == ["hello"]
+    assert (await client.get(f"{url}/todos")).json()["items"][0]["content"] == "first"
+    assert await saved(client) == []
+    again = refused(
+        await client.post(f"/v1/saved/{session['id']}/resume"), 409, "project_already_open"
+    )
+    assert again["session_id"] == session["id"]
+
+
+async def test_an_empty_session_is_never_saved(client: httpx.AsyncClient, opened: Opened) -> None:
+    session = await opened()
+    assert (await client.post(f"/v1/sessions/{session['id']}/save")).status_code == 204
+    assert (await client.delete(f"/v1/sessions/{session['id']}")).status_code == 204
+    assert await saved(client) == []
+
+
+async def test_closing_without_saving_leaves_no_autosave(
+    client: httpx.AsyncClient, opened: Opened, store: Store, services: Services
+) -> None:
+    session = await opened()
+    await talk(client, store, session)
+    await services.saving.autosave(session["id"])
+    await client.delete(f"/v1/sessions/{session['id']}", params={"save": "false"})
+    assert await saved(client) == []
+
+
+async def test_a_resumed_session_closed_without_saving_stays_saved(
+    client: httpx.AsyncClient, opened: Opened, store: Store, services: Services
+) -> None:
+    session = await opened()
+    await talk(client, store, session)
+    await client.delete(f"/v1/sessions/{session['id']}")
+    await client.post(f"/v1/saved/{session['id']}/resume")
+    await services.saving.autosave(session["id"])
+    await client.delete(f"/v1/sessions/{session['id']}", params={"save": "false"})
+    assert [entry["id"] for entry in await saved(client)] == [session["id"]]
+
+
+async def test_a_turn_under_way_is_cancelled_and_its_words_are_saved(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened()
+    url = f"/v1/sessions/{session['id']}"
+    turn = (await client.post(f"{url}/turns", json={"prompt": "long work"})).json()
+    await client.post(f"{url}/turns", json={"prompt": "waiting"})
+    await store.turns.begin(session["id"], turn["id"], WORKER)
+    closing = asyncio.create_task(client.delete(url))
+    with store.signals.watch(f"turn:{turn['id']}") as watch:
+        while not await store.turns.is_cancel_requested(session["id"], turn["id"]):
+            await watch.wait(0.2)
+    await store.turns.finish(session["id"], turn["id"], "cancelled", Usage())
+    assert (await closing).status_code == 204
+    assert [entry["messages"] for entry in await saved(client)] == [1]
+
+
+async def test_a_project_that_moved_is_resumed_at_its_new_place(
+    client: httpx.AsyncClient, opened: Opened, store: Store, base: Path
+) -> None:
+    session = await opened("alpha")
+    await talk(client, store, session)
+    await client.delete(f"/v1/sessions/{session['id']}")
+    (base / "projects" / "alpha").rename(base / "projects" / "moved")
+    url = f"/v1/saved/{session['id']}/resume"
+    refused(await client.post(url), 422, "project_path_not_found")
+    answer = await client.post(url, json={"project_path": str(base / "projects" / "moved")})
+    assert answer.status_code == 201
+    assert answer.json()["project_path"] == str(base / "projects" / "moved")
+
+
+async def test_resuming_is_limited_and_failures_count(client: httpx.AsyncClient) -> None:
+    missing = new_id()
+    url = f"/v1/saved/{missing}/resume"
+    for _ in range(5):
+        refused(await client.post(url), 404, "saved_session_not_found")
+    answer = await client.post(url)
+    refused(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    refused(await client.post(f"/v1/saved/{new_id()}/resume"), 404, "saved_session_not_found")
+
+
+async def test_a_damaged_file_is_listed_with_its_code_and_can_be_deleted(
+    client: httpx.AsyncClient, opened: Opened, store: Store, base: Path
+) -> None:
+    session = await opened()
+    await talk(client, store, session)
+    await client.delete(f"/v1/sessions/{session['id']}")
+    path = base / "home" / "sessions" / f"{session['id']}.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [entry["error"] for entry in await saved(client)] == ["saved_session_damaged"]
+    url = f"/v1/saved/{session['id']}"
+    refused(await client.post(f"{url}/resume"), 422, "saved_session_damaged")
+    assert path.exists()
+    assert (await client.delete(url)).status_code == 204
+    refused(await client.delete(url), 404, "saved_session_not_found")
+    refused(await client.delete("/v1/saved/nonsense"), 404, "saved_session_not_found")
+
+
+async def test_an_export_is_imported_and_resumed(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened()
+    url = f"/v1/sessions/{session['id']}"
+    await talk(client, store, session)
+    document = (await client.get(f"{url}/export")).json()
+    assert (document["format"], document["version"]) == ("jido-session", 1)
+    assert len(document["messages"]) == 2
+    messages = (await client.get(f"{url}/messages")).json()
+    first = await client.post("/v1/import", json=document)
+    assert first.status_code == 201, first.text
+    assert first.json()["id"] != session["id"]
+    await client.delete(url, params={"save": "false"})
+    second = (await client.post("/v1/import", json=document)).json()
+    assert second["id"] == session["id"]
+    resumed = (await client.post(f"/v1/saved/{second['id']}/resume")).json()
+    assert (await client.get(f"/v1/sessions/{resumed['id']}/messages")).json() == messages
+    again = (await client.get(f"/v1/sessions/{resumed['id']}/export")).json()
+    for field in ("messages", "model_history", "todos", "prompt_history", "config", "usage"):
+        assert again[field] == document[field], field
+
+
+async def test_documents_are_refused_by_kind(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened()
+    await talk(client, store, session)
+    good = (await client.get(f"/v1/sessions/{session['id']}/export")).json()
+    spoilt: list[tuple[dict[str, Any], str]] = [
+        ({"extra": 1}, "invalid_request"),
+        ({"format": "other"}, "invalid_request"),
+        ({"version": 2}, "saved_session_version"),
+        ({"messages": "none"}, "invalid_request"),
+        ({"messages": [], "model_history": []}, "invalid_request"),
+        ({"turns": -1}, "invalid_request"),
+        ({"name": "a\x1b[2J"}, "invalid_name"),
+        ({"project_path": "relative"}, "project_path_not_absolute"),
+        ({"language": "x\n"}, "invalid_request"),
+        ({"config": {"provider": "nobody", "model": "x"}}, "unknown_provider"),
+    ]
+    for change, code in spoilt:
+        refused(await client.post("/v1/import", json={**good, **change}), 422, code)
+    for raw in (b"", b"{", b"[]", b"[" * 100_000, json.dumps(good).encode()[:-5]):
+        refused(await client.post("/v1/import", content=raw), 422, "invalid_request")
+    assert await saved(client) == []
