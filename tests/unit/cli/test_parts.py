@@ -115,8 +115,8 @@ class _Stranger(BaseHTTPRequestHandler):
 
 
 def test_a_stranger_never_sees_the_token() -> None:
-    handler = type("Handler", (_Stranger,), {"seen": []})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
+    _Stranger.seen = []
+    with HTTPServer(("127.0.0.1", 0), _Stranger) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -126,4 +126,4 @@ def test_a_stranger_never_sees_the_token() -> None:
         finally:
             server.shutdown()
             thread.join()
-    assert handler.seen == [None]
+    assert _Stranger.seen == [None]
