@@ -6,7 +6,9 @@ the screen at a pace. Keys and their meaning are in `tui.screens.main`.
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import importlib
 import os
 import sys
 import time
@@ -21,7 +23,7 @@ from tui.client import Api
 from tui.commands.desk import Desk
 from tui.commands.dispatch import dispatch
 from tui.http import Http
-from tui.keyboard import Keyboard
+from tui.keyboard import Keyboard, claim_alt_keys
 from tui.pace import Pace
 from tui.render.palette import DARK, PALETTES, Palette
 from tui.screens.main import MainScreen
@@ -56,6 +58,7 @@ class JidoApp(App[int]):
         """Prepare; nothing is called before the first frame stands."""
         super().__init__()
         self.workspace = Workspace(project_path=project_path or "", home=os.path.expanduser("~"))
+        claim_alt_keys()
         self.keyboard = Keyboard(os.environ)
         self.work = Work(Api(Http(url, token)), self.workspace, self.tell)
         self.desk = Desk(
@@ -91,6 +94,7 @@ class JidoApp(App[int]):
     def on_ready(self) -> None:
         """Begin to talk to the server, now that something is on screen."""
         self.work.begin(self.work.start(self.workspace.project_path))
+        self.work.begin(_warm_up())
 
     async def on_unmount(self) -> None:
         """End what runs beside the screen."""
@@ -154,6 +158,11 @@ class JidoApp(App[int]):
         return queue.qsize() if queue is not None else 0
 
 
+async def _warm_up() -> None:
+    """Load what the first transcript needs while the person reads the first frame."""
+    await asyncio.to_thread(importlib.import_module, "tui.render.markdown")
+
+
 def run(url: str, token: str, project_path: str | None) -> int:
     """Show the client until the person leaves; return the exit code.
 
@@ -181,4 +190,4 @@ def farewell(workspace: Workspace) -> str:
         lines.append(f"  {session.name}{busy}   jido-tui {path}")
     if not lines:
         return "Nothing is open. jido-tui starts again; /resume lists saved sessions.\n"
-    return "Sessions go on without the client. To come back:\n" + "\n".join(lines) + "\n"
+    return "To come back:\n" + "\n".join(lines) + "\n/resume lists what was saved.\n"

@@ -77,6 +77,10 @@ class Api:
         path = f"/v1/sessions/{quote(session_id)}?save=true"
         await self._call("DELETE", path, timeout_s=START_TIMEOUT_S)
 
+    async def save(self, session_id: str) -> None:
+        """Save a session now; one in which nothing was said is not saved."""
+        await self._call("POST", f"/v1/sessions/{quote(session_id)}/save")
+
     async def restart(self, session_id: str) -> Json:
         """Ask for a fresh sandbox."""
         return await self._call("POST", f"/v1/sessions/{quote(session_id)}/restart", {})
@@ -105,6 +109,10 @@ class Api:
         path = f"/v1/sessions/{quote(session_id)}/messages?{urlencode(query)}"
         page = await self._get(path)
         return fields.objects(page, "items"), fields.raw(page, "next")
+
+    async def unfinished(self, session_id: str) -> list[Json]:
+        """Return the running turn and those that wait behind it."""
+        return fields.objects(await self._get(f"/v1/sessions/{quote(session_id)}/turns"), "items")
 
     async def todos(self, session_id: str) -> list[Json]:
         """Return the model's task list."""

@@ -7,6 +7,7 @@ when that place is gone it reloads the transcript. Refuses to retry what cannot 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from tui.state.outcomes import (
     SessionGone,
     Streamed,
     TasksLoaded,
+    TurnsLoaded,
 )
 from tui.state.reduce_events import read_tasks
 
@@ -88,13 +90,14 @@ class Feed:
         self._after = seq if idle else max(0, seq - REPLAYED_EVENTS)
         messages, older = await self._api.messages(self._id)
         self._tell(HistoryLoaded(self._id, messages, after=self._after))
+        with contextlib.suppress(Refused):
+            self._tell(TurnsLoaded(self._id, await self._api.unfinished(self._id)))
         for _ in range(MAX_PAGES):
             if not older:
                 break
             messages, older = await self._api.messages(self._id, older)
             self._tell(HistoryLoaded(self._id, messages, older=True))
-        todos = await self._api.todos(self._id)
-        self._tell(TasksLoaded(self._id, read_tasks(todos)))
+        self._tell(TasksLoaded(self._id, read_tasks(await self._api.todos(self._id))))
 
     async def _follow(self) -> None:
         path = f"/v1/sessions/{quote(self._id)}/events?after={self._after}"

@@ -8,13 +8,45 @@ a late answer would be read as typing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from enum import Enum
+from typing import Any, Final
+
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 
 _TERMS: Final = ("xterm-kitty", "xterm-ghostty", "foot", "foot-extra", "rio")
 _PROGRAMS: Final = ("ghostty", "WezTerm", "iTerm.app", "rio", "kitty")
 _ONLY_KITTY: Final = frozenset(
     {f"ctrl+{digit}" for digit in "1234567890"} | {"shift+enter", "ctrl+tab", "ctrl+shift+tab"}
 )
+
+
+class _Claimed(Enum):
+    """Keys that Textual's table reads as others, under the names its parser gives keys."""
+
+    ALT_0 = "alt+0"
+    ALT_1 = "alt+1"
+    ALT_2 = "alt+2"
+    ALT_3 = "alt+3"
+    ALT_4 = "alt+4"
+    ALT_5 = "alt+5"
+    ALT_6 = "alt+6"
+    ALT_7 = "alt+7"
+    ALT_8 = "alt+8"
+    ALT_9 = "alt+9"
+    ALT_BACKSPACE = "alt+backspace"
+
+
+def claim_alt_keys() -> None:
+    """Have Escape and a digit, sent together, mean Alt with that digit; likewise Backspace.
+
+    Textual's table reads the digits as the letters a Macintosh types with its Option key, which
+    cannot be told from those letters typed for themselves, and Alt+Backspace as Ctrl+W, which
+    closes a session here.
+    """
+    table: dict[str, Any] = ANSI_SEQUENCES_KEYS  # type: ignore[assignment]
+    for key in _Claimed:
+        name = key.value.removeprefix("alt+")
+        table["\x1b\x7f" if name == "backspace" else f"\x1b{name}"] = (key,)
 
 
 class Keyboard:

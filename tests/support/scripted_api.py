@@ -300,8 +300,12 @@ class ScriptedApi:
 
     def _other(self, request: Request, words: list[str]) -> tuple[int, Any]:
         match request.method, words:
-            case "GET", ["sessions", _, "todos" | "turns"]:
+            case "GET", ["sessions", _, "todos"]:
                 return 200, _page([])
+            case "GET", ["sessions", session_id, "turns"]:
+                mine = [t for t in self.turns.values() if t.session_id == session_id]
+                under_way = [t for t in mine if t.status in ("queued", "working")]
+                return 200, _page([t.model_dump(mode="json") for t in under_way])
             case "GET", ["sessions", _, "files"]:
                 wanted = request.query.get("query", "").lower()
                 names = [f for f in self.files if wanted in f.lower()]
@@ -322,6 +326,11 @@ class ScriptedApi:
                 return 202, self.sessions[session_id].model_dump(mode="json")
             case "POST", ["sessions", _, "save"]:
                 return 204, None
+            case _:
+                return self._stored(request, words)
+
+    def _stored(self, request: Request, words: list[str]) -> tuple[int, Any]:
+        match request.method, words:
             case "GET", ["sessions", session_id, "export"]:
                 return 200, {"format": "jido-session", "id": session_id}
             case "GET", ["saved"]:

@@ -100,9 +100,10 @@ async def _close(desk: Desk, arguments: tuple[str, ...]) -> None:
         text = f"“{entry.name}” is working. Close it and stop the turn?"
         desk.tell(Asked(text, f"/session close {entry.id} --yes"))
         return
+    last = len(desk.workspace.sessions) == 1
     await desk.api.close(entry.id)
     desk.tell(SessionGone(entry.id))
-    if desk.workspace.active is not None:
+    if not last:
         desk.say(f"Closed “{entry.name}”. /resume brings a saved session back.", "info")
 
 
@@ -118,13 +119,11 @@ async def _rename(desk: Desk, arguments: tuple[str, ...]) -> None:
 
 async def _save(desk: Desk, arguments: tuple[str, ...]) -> None:
     entry = desk.session()
-    saved = [s for s in await desk.api.saved() if s.id == entry.id]
-    if saved:
-        desk.say(f"Saved: “{entry.name}”, {saved[0].turns} turns. Every turn is saved as it ends.")
-    elif entry.empty:
+    await desk.api.save(entry.id)
+    if entry.empty:
         desk.say("There is nothing to save yet; every turn is saved as it ends.", "info")
     else:
-        desk.say("The turn under way is saved as it ends.", "info")
+        desk.say(f"Saved: “{entry.name}”. Every turn is saved as it ends, too.")
 
 
 async def _restart(desk: Desk, arguments: tuple[str, ...]) -> None:

@@ -32,8 +32,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from tui.render.palette import Palette
-
-Row = list[Segment]
+from tui.render.rows import Row
 
 MAX_HIGHLIGHTED: Final = 60_000
 """Characters of a code block beyond which it is shown without colours."""

@@ -15,10 +15,10 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.render.markdown import Printer, Row
 from tui.render.palette import Palette
 from tui.render.patch import patch_rows
-from tui.render.prose import ProseRows, plain_rows, row_text, styled
+from tui.render.prose import ProseRows, plain_rows
+from tui.render.rows import Row, row_text, styled
 from tui.render.tools import ToolPainter
 from tui.state.items import (
     Item,
@@ -68,6 +68,8 @@ class Painter:
 
     def __init__(self, palette: Palette, width: int, now: Callable[[], float]) -> None:
         """Draw rows of exactly `width` cells; `now` gives seconds since 1970."""
+        from tui.render.markdown import Printer  # a tenth of a second, not before the first frame
+
         self.palette = palette
         self.width = max(4, width)
         self._printer = Printer(palette)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 
-from tui.render.markdown import Row
 from tui.render.palette import Palette
-from tui.render.prose import styled
+from tui.render.rows import Row, styled
 from tui.state.items import Patch
 
 MAX_LINES = 2000

@@ -11,10 +11,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.render.markdown import Row
 from tui.render.palette import Palette
 from tui.render.patch import patch_rows
-from tui.render.prose import styled
+from tui.render.rows import Row, styled
 from tui.state.items import Patch
 from tui.state.sanitise import one_line, sanitise
 from tui.state.session import Ask, SessionState

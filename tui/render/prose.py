@@ -6,13 +6,17 @@ its finished lines, and only the open end is drawn again.
 
 from __future__ import annotations
 
-from rich.segment import Segment
+from typing import TYPE_CHECKING
+
 from rich.style import Style
 from rich.text import Text
 
 from tui.render.blocks import Block, BlockSplitter
-from tui.render.markdown import Printer, Row
+from tui.render.rows import Row
 from tui.state.items import Prose
+
+if TYPE_CHECKING:
+    from tui.render.markdown import Printer
 
 _BLANK: Row = []
 """One object, so that an unchanged row is known by identity."""
@@ -94,13 +98,3 @@ def plain_rows(printer: Printer, text: str, width: int, color: str, *, italic: b
     """Return unformatted text wrapped to `width`."""
     style = Style(color=color, italic=italic)
     return printer.text(Text(text.expandtabs(4), style=style, overflow="fold"), width)
-
-
-def row_text(row: Row) -> str:
-    """Return the characters of a row."""
-    return "".join(segment.text for segment in row)
-
-
-def styled(*parts: tuple[str, Style]) -> Row:
-    """Return a row of text in styles."""
-    return [Segment(text, style) for text, style in parts if text]

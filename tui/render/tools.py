@@ -7,16 +7,19 @@ folds to one line, any other stays open, a running one shows its last lines.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 
-from tui.render.markdown import Printer, Row
 from tui.render.palette import Palette
-from tui.render.prose import plain_rows, styled
+from tui.render.prose import plain_rows
+from tui.render.rows import Row, styled
 from tui.state.items import ShellRun, ToolCall
 from tui.state.tool_words import change_counts, duration, exit_code, target, verb
+
+if TYPE_CHECKING:
+    from tui.render.markdown import Printer
 
 LIVE_LINES: Final = 3
 """Lines of output shown while a call runs."""
@@ -104,15 +107,16 @@ class ToolPainter:
             facts.append((_OUTCOMES.get(item.status, item.status), palette.bad))
         if code is not None and (code or item.status == "ok"):
             facts.append((f"exit {code}", palette.bad if code else palette.good))
-        facts.append((self._elapsed(item.elapsed_ms, item.started, item.finished), palette.dim))
+        still = item.finished or item.status == "asked"
+        facts.append((self._elapsed(item.elapsed_ms, item.started, still), palette.dim))
         if item.finished and not item.failed and (lines := len(item.text.splitlines())) > 1:
             facts.append((f"{lines} lines", palette.dim))
         return facts
 
-    def _elapsed(self, elapsed_ms: float | None, started: float, finished: bool = False) -> str:
+    def _elapsed(self, elapsed_ms: float | None, started: float, still: bool = False) -> str:
         if elapsed_ms is not None:
             return duration(elapsed_ms)
-        if finished or not started:
+        if still or not started:
             return ""
         running = int(max(0.0, self._now() - started))
         return f"{running} s" if running else ""

@@ -10,9 +10,8 @@ from typing import Final
 
 from rich.style import Style
 
-from tui.render.markdown import Row
 from tui.render.palette import Palette
-from tui.render.prose import styled
+from tui.render.rows import Row, styled
 from tui.state.session import SessionState
 from tui.state.workspace import Workspace
 

@@ -77,6 +77,14 @@ class TasksLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnsLoaded:
+    """The turn under way and those that wait behind it."""
+
+    session_id: str
+    turns: Sequence[Json]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkChanged:
     """The state of a session's event stream."""
 
@@ -247,6 +255,7 @@ Outcome = (
     | SessionGone
     | HistoryLoaded
     | TasksLoaded
+    | TurnsLoaded
     | LinkChanged
     | ServerChanged
     | SavedListed

@@ -129,6 +129,20 @@ def _tasks(w: Workspace, outcome: o.TasksLoaded) -> None:
         session.tasks = list(outcome.tasks)
 
 
+def _turns(w: Workspace, outcome: o.TurnsLoaded) -> None:
+    session = w.sessions.get(outcome.session_id)
+    if session is None:
+        return
+    session.turn_id, session.queue = "", []
+    for turn in outcome.turns:
+        turn_id = fields.raw(turn, "id")
+        if fields.raw(turn, "status") == "queued":
+            session.queue.append(Queued(turn_id, fields.text(turn, "prompt")))
+        else:
+            session.turn_id = turn_id
+            session.turn_started = fields.seconds(turn, "started_at")
+
+
 def _link(w: Workspace, outcome: o.LinkChanged) -> None:
     if session := w.sessions.get(outcome.session_id):
         session.link, session.link_detail = outcome.link, outcome.detail
@@ -273,6 +287,7 @@ _REDUCERS: Final[dict[type, Callable[[Workspace, Any], None]]] = {
     o.SessionGone: _gone,
     o.HistoryLoaded: _history,
     o.TasksLoaded: _tasks,
+    o.TurnsLoaded: _turns,
     o.LinkChanged: _link,
     o.ServerChanged: _server,
     o.SavedListed: _saved,

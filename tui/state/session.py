@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tui.state import fields
+from tui.state.items import UserText
 from tui.state.transcript import Transcript
 
 Link = Literal["connecting", "live", "waiting", "refused", "gone"]
@@ -118,8 +119,9 @@ class SessionState:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was ever said here."""
-        return not (self.transcript.items or self.outbox or self.queue or self.turns)
+        """Whether nothing was ever said to the model here."""
+        said = any(isinstance(item, UserText) for item in self.transcript.items)
+        return not (said or self.outbox or self.queue or self.turns)
 
     @property
     def busy(self) -> bool:

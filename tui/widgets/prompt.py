@@ -120,6 +120,9 @@ class Prompt(TextArea):
         elif key in NEWLINE_KEYS:
             self._typed_at = monotonic()
             self.insert("\n")
+        elif key in ("alt+backspace", "ctrl+backspace"):
+            self._typed_at = monotonic()
+            self.action_delete_word_left()
         elif key == "up" and self.cursor_at_first_line:
             return self._recall(-1)
         elif key == "down" and self.cursor_at_last_line:
