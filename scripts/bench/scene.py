@@ -46,6 +46,12 @@ class Scene:
     figures: list[Figure]
     _projects: int = field(default=0)
 
+    @property
+    def stack_pid(self) -> int:
+        """The process all others of the stack descend from."""
+        assert self.lease.own is not None
+        return self.lease.own.process.pid
+
     def rounds(self, full: int, quick: int) -> int:
         """Return how often to measure."""
         return quick if self.quick else full

@@ -56,7 +56,11 @@ def _counterpart(figure: Figure, beside: Beside | None) -> tuple[str, str, str]:
     if beside is None:
         return "", "", ""
     ratio = figure.ratio(beside)
-    return beside.label, _number(beside.p50), f"{ratio:.2f}" if ratio is not None else ""
+    return beside.label, _number(beside.p50), _ratio(ratio) if ratio else ""
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"1/{1 / value:.0f}"
 
 
 def _number(value: float) -> str:

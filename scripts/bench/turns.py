@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 
 from orchestrator.wire.sse import Decoder
+from scripts.bench.clock import since
 from scripts.bench.figures import Beside, Figure
+from scripts.bench.processes import parts, processor_ms
 from scripts.bench.scene import Scene
 
 STREAMS = 10
@@ -72,9 +74,12 @@ async def chunk_to_client(scene: Scene) -> None:
     """Measure the age of every word at the client while ten sessions stream at once."""
     prompt = f"chunks={scene.rounds(300, 100)} pause_ms={PAUSE_MS}"
     async with scene.sessions(STREAMS) as sessions:
+        used, start = _processor_ms(scene), time.perf_counter()
         turns = [(await _submit(scene, each, prompt))[1] for each in sessions]
         pairs = zip(sessions, turns, strict=True)
         streams = await asyncio.gather(*(_follow(scene, *pair) for pair in pairs))
+        share = 100 / since(start)
+        used = {name: (ms - used[name]) * share for name, ms in _processor_ms(scene).items()}
     direct = await asyncio.gather(*(_ask_directly(scene, prompt) for _ in range(STREAMS)))
     scene.figures.append(
         Figure(
@@ -85,6 +90,15 @@ async def chunk_to_client(scene: Scene) -> None:
             beside=[Beside("provider read directly", _ages(direct))],
         )
     )
+    for name, percent in sorted(used.items()):
+        scene.figures.append(Figure(f"  {name}, of a processor meanwhile", [percent], "%"))
+
+
+def _processor_ms(scene: Scene) -> dict[str, float]:
+    return {
+        name: sum(processor_ms(pid) for pid in pids)
+        for name, pids in parts(scene.stack_pid).items()
+    }
 
 
 def _ages(streams: list[Words]) -> list[float]:
