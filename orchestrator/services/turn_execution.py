@@ -73,7 +73,7 @@ class TurnExecution:
             return False
         watch = TurnWatch(self._store, session_id, turn_id, worker_id)
         async with watch.running(stop, self._timeout_s):
-            outcome = await self._outcome(turn, stop)
+            outcome = await self._outcome(turn, stop, watch)
             if watch.lost:
                 return True
             following = await self._conclude(turn, outcome, timed_out=watch.timed_out)
@@ -83,11 +83,11 @@ class TurnExecution:
             await self._saving.autosave(session_id)
         return True
 
-    async def _outcome(self, turn: Turn, stop: StopSignal) -> TurnOutcome:
+    async def _outcome(self, turn: Turn, stop: StopSignal, watch: TurnWatch) -> TurnOutcome:
         workspace = SandboxWorkspace(str(self._channel_path(turn.session_id)), turn.session_id)
         try:
             request = await self._request(turn, workspace)
-            sink = StoreSink(self._store, turn.session_id, turn.id)
+            sink = StoreSink(self._store, turn.session_id, turn.id, lambda: watch.lost)
             return await run_turn(request, sink, self._models, stop)
         except (StoreUnavailable, SessionNotFound):
             raise

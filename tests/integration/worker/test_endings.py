@@ -10,9 +10,11 @@ from pathlib import Path
 from orchestrator.domain.history import Answer
 from orchestrator.domain.turn import TurnLimits
 from orchestrator.services.turns import TurnService
+from orchestrator.store import keys
 from tests.integration.worker.conftest import StartWorker
 from tests.integration.worker.stage import Stage, alive, children_of, until
 from tests.support.toolserver import ToolServer
+from tests.support.valkey import Server
 
 BUSY = "run echo $$ > pid; sleep 300\nrun touch repeated"
 
@@ -75,6 +77,24 @@ async def test_a_killed_worker_is_interrupted_by_the_sweep_and_not_repeated(
     assert (await stage.over(following)).status == "completed"
     results = [e for e in await stage.events(session) if e.type == "tool.result"]
     assert results[0].data["status"] == "interrupted"
+    assert not (tools.root / "repeated").exists()
+
+
+async def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(
+    stage: Stage, tools: ToolServer, start_worker: StartWorker, valkey_server: Server
+) -> None:
+    start_worker()
+    session = await stage.session(tools)
+    turn = await stage.prompt(session, BUSY)
+    pid = int((await _busy(stage, tools)).read_text())
+    with valkey_server.client() as client:
+        assert client.delete(keys.lease(turn.id)) == 1
+    assert (await stage.over(turn, 25)).status == "interrupted"
+    await until(lambda: not alive(pid), "the command is gone", 10)
+    after = await stage.over(await stage.prompt(session, "say on we go"))
+    assert after.status == "completed"
+    results = [e for e in await stage.events(session) if e.type == "tool.result"]
+    assert [e.data["status"] for e in results] == ["interrupted"]
     assert not (tools.root / "repeated").exists()
 
 
