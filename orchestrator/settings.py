@@ -111,6 +111,13 @@ class Settings(BaseSettings):
             parse_model(value)
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_has_a_known_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("write redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,

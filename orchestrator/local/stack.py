@@ -26,7 +26,7 @@ from orchestrator.local.http import Api
 from orchestrator.local.programs import process_programs
 from orchestrator.local.readiness import close_sessions, unready
 from orchestrator.local.state import StackState, process_start, remove_state, write_state
-from orchestrator.local.valkey import answers, valkey_program
+from orchestrator.local.valkey import answers, check_redis, valkey_program
 from orchestrator.settings import Settings
 
 _READY_S: Final = 60.0
@@ -69,6 +69,8 @@ class Stack:
             await self._announce(cleanup)
             if self._settings.redis_url is None:
                 await self._start_valkey(cleanup)
+            else:
+                await check_redis(self._settings)
             children = [
                 await cleanup.enter_async_context(_running(Child(program)))
                 for program in process_programs(self._settings, self._listener.fileno())

@@ -10,11 +10,15 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
+from typing import Final
 
 from orchestrator.local.child import Program
 from orchestrator.local.errors import StackFailed
 from orchestrator.local.home import data_directory
 from orchestrator.settings import Settings
+
+_REDIS_S: Final = 5.0
+"""Seconds a Redis of the user's own has to answer."""
 
 
 def valkey_program(settings: Settings) -> Program:
@@ -73,3 +77,12 @@ async def answers(socket_path: Path) -> bool:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def check_redis(settings: Settings) -> None:
+    """Return when the Redis of the settings answers; raises StoreUnavailable."""
+    # Loaded here alone: a stack with its own Valkey needs no client library in its parent.
+    from orchestrator.wiring import open_store
+
+    async with open_store(settings) as store:
+        await store.ping(_REDIS_S)

@@ -162,6 +162,16 @@ def test_without_any_runtime_it_refuses_with_the_ways_out(jido: CommandLine) -> 
     wait_until(lambda: jido.state() is None)
 
 
+@pytest.mark.parametrize(
+    ("url", "code"), [("unix:///nowhere.sock", 6), ("nonsense://somewhere", 2)]
+)
+def test_a_redis_of_ones_own_that_is_not_there(jido: CommandLine, url: str, code: int) -> None:
+    done = jido.run("up", "--detach", "--port", "0", JIDO_REDIS_URL=url)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert "edis" in one_line(done.stderr)
+    wait_until(lambda: jido.state() is None)
+
+
 def test_a_store_that_cannot_read_its_data_is_named(jido: CommandLine) -> None:
     _up(jido)
     jido.run("down")
