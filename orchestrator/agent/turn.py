@@ -8,12 +8,13 @@ lease or store.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from decimal import Decimal
 from typing import Any
 
 from pydantic_ai import Agent
 from pydantic_ai.agent import AgentRun
-from pydantic_ai.exceptions import AgentRunError, ModelAPIError, UserError
+from pydantic_ai.exceptions import AgentRunError, CostNotFoundWarning, ModelAPIError, UserError
 from pydantic_ai.messages import (
     FunctionToolCallEvent,
     FunctionToolResultEvent,
@@ -206,6 +207,12 @@ class _Walk:
         )
 
     async def _attempt(self, model: Model) -> TurnOutcome:
+        with warnings.catch_warnings():
+            # Said to the reader instead, who would not see the library's warning.
+            warnings.simplefilter("ignore", CostNotFoundWarning)
+            return await self._walk(model)
+
+    async def _walk(self, model: Model) -> TurnOutcome:
         async with self._start(model) as run:
             self._run = run
             node = run.next_node
@@ -217,6 +224,10 @@ class _Walk:
                 node = await run.next(node)
             output = run.result.output if run.result is not None else ""
         await self.recorder.deltas.flush()
+        if self.request.max_cost_usd is not None and self.usage().cost_usd is None:
+            name = self.config.qualified
+            text = f"The price of {name} is not known: the limit of money was not enforced."
+            await self.recorder.notice("warning", "price_unknown", text)
         if isinstance(output, DeferredToolRequests):
             return await self._suspended(run, output)
         return TurnOutcome(status="completed", usage=self.usage())

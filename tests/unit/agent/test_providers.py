@@ -225,6 +225,23 @@ async def test_limits_of_a_turn(tmp_path: Path, server: ModelServer) -> None:
     assert outcome.error.code == "budget_reached"
 
 
+async def test_money_is_counted_limited_and_honest_about_unknown_prices(
+    tmp_path: Path, server: ModelServer
+) -> None:
+    priced = play(tmp_path, server, "openai:gpt-4o-mini")
+    outcome = await priced.prompt("go")
+    assert outcome.usage.cost_usd is not None
+    assert 0 < outcome.usage.cost_usd < 0.01
+    priced.max_cost_usd = 0.0
+    limited = await priced.prompt("go on")
+    assert limited.error is not None
+    assert limited.error.code == "budget_reached"
+    unpriced = play(tmp_path, server)
+    unpriced.max_cost_usd = 1.0
+    assert (await unpriced.prompt("go")).status == "completed"
+    assert unpriced.sink.of("notice")[0]["code"] == "price_unknown"
+
+
 async def test_sampling_is_passed_on_and_zero_is_a_zero(
     tmp_path: Path, server: ModelServer
 ) -> None:
