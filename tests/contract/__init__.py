@@ -1,1 +1,0 @@
-"""What the contract promises, from outside."""

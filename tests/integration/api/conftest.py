@@ -130,8 +130,8 @@ async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
 def opened(client: httpx.AsyncClient, runtime: ProcessRuntime, project: Project) -> Opened:
     """Start a session that is ready."""
 
-    async def start(name: str = "alpha", **fields: Any) -> dict[str, Any]:
-        body = {"project_path": str(project(name)), **fields}
+    async def start(directory: str = "alpha", **fields: Any) -> dict[str, Any]:
+        body = {"project_path": str(project(directory)), **fields}
         answer = await client.post("/v1/sessions?wait=ready", json=body)
         assert answer.status_code == 201, answer.text
         session: dict[str, Any] = answer.json()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +155,11 @@ async def test_changes_are_those_of_the_repository(
     url = f"/v1/sessions/{session['id']}/diff"
     assert (await client.get(url)).json() == {"files": [], "text": "", "truncated": False}
     path = base / "projects" / "alpha"
-    git = ("git", "-C", str(path), "-c", "user.name=n", "-c", "user.email=e@e")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
-        subprocess.run([*git, *words], check=True)
+    git = "git -c user.name=n -c user.email=e@e"
+    done = await execute(
+        client, session, command=f"{git} init -q && {git} add . && {git} commit -qm first"
+    )
+    assert done["exit"]["code"] == 0, done
     (path / "README.md").write_text("changed\n")
     (path / "new.txt").write_text("new\n")
     changes = (await client.get(url)).json()
