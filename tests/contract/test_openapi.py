@@ -16,6 +16,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -161,6 +162,7 @@ def test_generated_requests_are_answered_as_described(
     failures: list[str] = []
     count = 0
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         operation = found.ok()
         count += 1
         try:
@@ -171,7 +173,7 @@ def test_generated_requests_are_answered_as_described(
     assert count >= len(CONTRACT)
 
 
-def _try(operation: APIOperation[Any, Any, Any], address: str, session_id: str) -> None:
+def _try(operation: APIOperation[Any, Any, Any, Any], address: str, session_id: str) -> None:
     """Send generated requests of one operation and check the answers against the document."""
 
     @settings(
@@ -183,7 +185,7 @@ def _try(operation: APIOperation[Any, Any, Any], address: str, session_id: str) 
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy())
-    def send(case: schemathesis.Case) -> None:
+    def send(case: schemathesis.Case[Any]) -> None:
         if "session_id" in case.path_parameters and case.method != "DELETE":
             case.path_parameters["session_id"] = session_id
         case.call_and_validate(
