@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from tui.client import Api, Refused, Unreachable, frame_batches, refusal
+from tui.client import Api, Refused, Unreachable, refusal
+from tui.frames import frame_batches
 from tui.http import Answer, Stream
 from tui.state import fields
 from tui.state.outcomes import (

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from tests.support.scripted_api import TOKEN, ScriptedApi
-from tui.client import Api, Refused, RunDecoder, frame_batches
+from tui.client import Api, Refused
+from tui.frames import RunDecoder, frame_batches
 from tui.http import Http, Unreachable
 
 

@@ -14,7 +14,7 @@ from textual.screen import Screen
 from tui.state import outcomes as o
 from tui.state.items import Prose, ShellRun, ToolCall
 from tui.widgets.prompt import Prompt
-from tui.widgets.transcript_view import TranscriptView
+from tui.widgets.transcript_view import FAR, TranscriptView
 
 if TYPE_CHECKING:
     from tui.app import JidoApp
@@ -138,7 +138,7 @@ class Keys(Screen[None]):
         if direction > 0:
             self.view.to_end()
         else:
-            self.view.to_start()
+            self.view.scroll_rows(-FAR)
         self.app.schedule()
 
     def action_walk(self, step: int) -> None:

@@ -28,6 +28,8 @@ from tui.state.session import SessionState
 from tui.state.transcript import Transcript
 from tui.state.workspace import Workspace
 
+FAR = 1 << 40
+"""Rows that reach either edge of any transcript."""
 WHEEL_ROWS = 3
 """Rows of one step of the wheel."""
 Foldable = ToolCall | Prose | ShellRun
@@ -71,11 +73,6 @@ class TranscriptView(Widget):
     def scrolled(self) -> bool:
         """Whether the end is out of sight."""
         return not self._following
-
-    @property
-    def rows(self) -> Layout | None:
-        """The layout; None while nothing was said."""
-        return self._rows
 
     def flush(self) -> None:
         """Bring what changed to the screen; costs little when nothing did."""
@@ -142,10 +139,6 @@ class TranscriptView(Widget):
         self._following = True
         self.refresh()
         self.flush()
-
-    def to_start(self) -> None:
-        """Go to the first row."""
-        self.scroll_rows(-(1 << 40))
 
     def walk(self, step: int) -> None:
         """Select the call before or behind the selected one and bring it into sight."""
