@@ -22,6 +22,7 @@ import httpx
 from orchestrator.domain.errors import JidoError
 from scripts.bench import docker, memory, saved, sessions, tool_calls, turns
 from scripts.bench.figures import Figure
+from scripts.bench.machine import Machine
 from scripts.bench.programs import ProgramFailed
 from scripts.bench.scene import Scene, scene
 from scripts.bench.table import table
@@ -53,6 +54,7 @@ def main() -> int:
     for name in [name for name in os.environ if _FOREIGN.fullmatch(name)]:
         if name not in {"JIDO_SANDBOX_IMAGE", "JIDO_OCI_RUNTIME"}:
             del os.environ[name]
+    machine = Machine.now()
     figures: list[Figure] = []
     failures: list[str] = []
     try:
@@ -60,11 +62,15 @@ def main() -> int:
     except asyncio.CancelledError:
         print("bench: interrupted; everything it started has ended.", file=sys.stderr)
         return 130
-    print(table(figures))
+    print(machine.line(), table(figures), sep="\n\n")
     for failure in failures:
         print(f"not measured: {failure}")
     if options.json is not None:
-        document = {"figures": [f.document() for f in figures], "failures": failures}
+        document = {
+            "machine": machine.document(),
+            "figures": [figure.document() for figure in figures],
+            "failures": failures,
+        }
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 1 if failures or not figures else 0
 

@@ -95,8 +95,8 @@ class Scene:
 
 
 def temporary_base() -> Path:
-    """Make a directory whose path is short enough for sockets beneath it."""
-    base = Path(os.path.realpath(tempfile.mkdtemp(prefix="jido-bench-", dir="/tmp")))
+    """Make a directory for everything of one run."""
+    base = Path(os.path.realpath(tempfile.mkdtemp(prefix="jido-bench-")))
     # Projects may belong to somebody else than who measures.
     base.chmod(0o755)
     return base
