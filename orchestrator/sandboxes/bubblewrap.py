@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from orchestrator.domain.ids import is_id
 from orchestrator.sandboxes import bubblewrap_process as processes
 from orchestrator.sandboxes.bubblewrap_check import require_usable
 from orchestrator.sandboxes.bubblewrap_process import Record, Spawned
@@ -100,7 +99,7 @@ class BubblewrapRuntime:
     async def running(self) -> list[RunningSandbox]:
         """List the living sandboxes of this installation; forgets its dead ones."""
         alive: list[RunningSandbox] = []
-        for session_id in await self._call(self._recorded):
+        for session_id in await self._call(partial(processes.recorded, self._state)):
             record = await self._living(session_id)
             if record is not None:
                 alive.append(RunningSandbox(session_id, record.instance_id))
@@ -182,7 +181,9 @@ class BubblewrapRuntime:
         if record is not None:
             try:
                 if record.socket_path != socket_path:
-                    record = await self._call(partial(self._move, record, socket_path))
+                    record = await self._call(
+                        partial(processes.move, self._state, record, socket_path)
+                    )
                 async with asyncio.timeout(CHANNEL_TIMEOUT_S):
                     await _greet(socket_path)
             except (OSError, TimeoutError, SandboxStartFailed):
@@ -194,21 +195,6 @@ class BubblewrapRuntime:
             self._watch(record)
         return session_id in self._watched
 
-    def _move(self, record: Record, socket_path: str) -> Record:
-        """Give a listening socket another name; connecting goes by the name's file."""
-        os.rename(record.socket_path, socket_path)
-        moved = Record(
-            record.session_id,
-            record.instance_id,
-            record.boot_id,
-            socket_path,
-            record.outer,
-            record.first,
-            record.group,
-        )
-        processes.write_record(self._state, moved)
-        return moved
-
     async def _living(self, session_id: str) -> Record | None:
         record = self._records.get(session_id) or await self._call(
             lambda: processes.read_record(self._state, session_id)
@@ -217,13 +203,6 @@ class BubblewrapRuntime:
             return None
         same_boot = record.boot_id == await self._call(processes.boot_id)
         return record if same_boot and record.outer.alive and record.first.alive else None
-
-    def _recorded(self) -> list[str]:
-        try:
-            names = [path.stem for path in self._state.glob("*.json")]
-        except OSError:
-            return []
-        return [name for name in names if is_id(name)]
 
     def _watch(self, record: Record) -> None:
         """Notice the end of bwrap; one that has ended already is noticed at once."""

@@ -15,10 +15,11 @@ import select
 import signal
 import subprocess
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.domain.ids import is_id
 from orchestrator.sandboxes.bubblewrap_command import Handles, account_files, command
 from orchestrator.sandboxes.bubblewrap_support import Support
 from orchestrator.sandboxes.cgroups import Group
@@ -126,6 +127,23 @@ def read_record(directory: Path, session_id: str) -> Record | None:
         return Record(**data, outer=outer, first=first, group=group)
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def recorded(directory: Path) -> list[str]:
+    """Return the sessions that have a record, of whichever installation."""
+    try:
+        names = [path.stem for path in directory.glob("*.json")]
+    except OSError:
+        return []
+    return [name for name in names if is_id(name)]
+
+
+def move(directory: Path, record: Record, socket_path: str) -> Record:
+    """Give a listening socket another name; connecting goes by the name's file."""
+    os.rename(record.socket_path, socket_path)
+    moved = replace(record, socket_path=socket_path)
+    write_record(directory, moved)
+    return moved
 
 
 def forget_record(directory: Path, session_id: str) -> None:
