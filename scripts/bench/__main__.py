@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from orchestrator.domain.errors import JidoError
-from scripts.bench import docker, memory, saved, sessions, tool_calls, turns
+from scripts.bench import client, docker, memory, saved, sessions, tool_calls, turns
 from scripts.bench.figures import Figure
 from scripts.bench.machine import Machine
 from scripts.bench.programs import ProgramFailed
@@ -36,11 +36,12 @@ STEPS: dict[str, list[Step]] = {
     "ten": [sessions.ten_at_once],
     "tools": [tool_calls.tool_calls],
     "turns": [turns.prompt_to_provider, turns.chunk_to_client],
+    "client": [client.key_to_paint],
     "saved": [saved.saved_sessions],
 }
 """What can be named with --only, in the order in which it is measured."""
 
-ONCE = {"turns", "saved"}
+ONCE = {"turns", "client", "saved"}
 """Steps that the runtime of sandboxes makes no difference to."""
 
 _FAILURES = (JidoError, ProgramFailed, httpx.HTTPError, RuntimeError, OSError)

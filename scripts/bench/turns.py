@@ -52,7 +52,7 @@ async def prompt_to_provider(scene: Scene) -> None:
     own: list[float] = []
     async with scene.session() as session:
         for _ in range(1 + scene.rounds(20, 6)):
-            accepted = await _submit(scene, session, "chunks=0 pause_ms=0")
+            accepted = await submit(scene, session, "chunks=0 pause_ms=0")
             words = await _follow(scene, session, accepted[1])
             own.append((words.moments[0] - accepted[0]) / 1e6)
     direct = []
@@ -75,7 +75,7 @@ async def chunk_to_client(scene: Scene) -> None:
     prompt = f"chunks={scene.rounds(300, 100)} pause_ms={PAUSE_MS}"
     async with scene.sessions(STREAMS) as sessions:
         used, start = _processor_ms(scene), time.perf_counter()
-        turns = [(await _submit(scene, each, prompt))[1] for each in sessions]
+        turns = [(await submit(scene, each, prompt))[1] for each in sessions]
         pairs = zip(sessions, turns, strict=True)
         streams = await asyncio.gather(*(_follow(scene, *pair) for pair in pairs))
         share = 100 / since(start)
@@ -106,7 +106,7 @@ def _ages(streams: list[Words]) -> list[float]:
     return [age for stream in streams for age in stream.ages_ms[1:]]
 
 
-async def _submit(scene: Scene, session: dict[str, Any], prompt: str) -> tuple[int, str]:
+async def submit(scene: Scene, session: dict[str, Any], prompt: str) -> tuple[int, str]:
     """Submit a prompt; return the moment of the answer and the turn."""
     answer = await scene.client.post(f"/v1/sessions/{session['id']}/turns", json={"prompt": prompt})
     moment = time.monotonic_ns()
