@@ -30,6 +30,7 @@ from pydantic_ai.workspaces import (
 
 from orchestrator.sandboxes import results
 from orchestrator.sandboxes.channel import Channel, Reply
+from orchestrator.sandboxes.connecting import PATIENCE_S, connect
 from orchestrator.sandboxes.errors import (
     ChannelClosed,
     InvalidArgument,
@@ -94,8 +95,8 @@ def translate(error: ToolError | ChannelClosed, path: str) -> Exception:
 class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, SupportsRealpath):
     """One session's project, reached through the unix socket of its sandbox.
 
-    Connects at the first operation. The sandbox must exist: a socket nobody serves, or a
-    sandbox that dies, is `WorkspaceUnavailableError`.
+    Connects at the first operation. The sandbox must exist: a socket that nobody serves even
+    after a moment, or a sandbox that dies, is `WorkspaceUnavailableError`.
     """
 
     def __init__(
@@ -105,16 +106,19 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
         *,
         on_output: OnOutput | None = None,
         environment: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Do no I/O.
 
         `on_output` is called with the output of every command as it appears. `environment`
-        is added to that of every command; nothing secret belongs there.
+        is added to that of every command; nothing secret belongs there. `patience_s` is how long
+        connecting waits for a channel that is away; 0 means one attempt.
         """
         self._socket_path = socket_path
         self._session_id = session_id
         self._on_output = on_output
         self._environment = dict(environment or {})
+        self._patience_s = patience_s
         self._channel: Channel | None = None
         self._connecting = asyncio.Lock()
         self._ref: WorkspaceRef | None = None
@@ -141,7 +145,7 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
         async with self._connecting:
             if self._channel is None or self._channel.closed:
                 try:
-                    self._channel = await Channel.connect(self._socket_path)
+                    self._channel = await connect(self._socket_path, patience_s=self._patience_s)
                 except ChannelClosed as error:
                     raise WorkspaceUnavailableError(error.detail) from None
                 self._ref = self._ref or WorkspaceRef(provider=PROVIDER, id=self._session_id)

@@ -7,6 +7,7 @@ the caller. Refuses to run anything outside: all of it goes down the channel.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ from orchestrator.domain.errors import (
     SessionNotReady,
 )
 from orchestrator.domain.limits import COMMAND_TIMEOUT_S, TOOL_TIMEOUT_S
+from orchestrator.domain.session import Session
 from orchestrator.sandboxes import errors as sandbox_errors
 from orchestrator.sandboxes.channel import Channel
+from orchestrator.sandboxes.connecting import PATIENCE_S, connect
+from orchestrator.sandboxes.errors import ChannelClosed
 from orchestrator.sandboxes.tools import SandboxTools
 from orchestrator.services.changes import read_changes
 from orchestrator.settings import Settings
@@ -37,6 +41,9 @@ NOT_FOUND: Final = 127
 """Exit code told for a command that does not exist, as shells do."""
 
 _REFUSALS: Final = (sandbox_errors.InvalidArgument, sandbox_errors.TooLarge)
+
+_LOOK_AGAIN_S: Final = 0.5
+"""Seconds after which a waiting call looks again although nothing woke it."""
 
 _WAITING_CHUNKS: Final = 64
 """Chunks of output held for a slow reader; the sandbox is not read meanwhile."""
@@ -117,15 +124,29 @@ class ExecutionService:
         return read_changes(text)
 
     async def _connect(self, session_id: str) -> Channel:
+        """Connect to a ready session's sandbox, waiting for one that is away for a moment."""
         session = await self._store.sessions.get(session_id)
-        if session.status != "ready":
-            raise SessionNotReady(
-                f"The session is {session.status}. "
-                + (session.error or "Wait until it is ready, or restart it.")
-            )
-        return await Channel.connect(
-            str(self._settings.channel_path(session_id)), CONNECT_TIMEOUT_S
-        )
+        if session.status == "restarting":
+            session = await self._restarted(session_id)
+        _require_ready(session)
+        path = str(self._settings.channel_path(session_id))
+        try:
+            return await connect(path, CONNECT_TIMEOUT_S)
+        except ChannelClosed:
+            # A sandbox that has just been seen to end is told as such.
+            _require_ready(await self._store.sessions.get(session_id))
+            raise
+
+    async def _restarted(self, session_id: str) -> Session:
+        """Return the session once it restarts no more, or after a while."""
+        deadline = time.monotonic() + PATIENCE_S
+        with self._store.signals.watch(f"session:{session_id}") as watch:
+            while True:
+                session = await self._store.sessions.get(session_id)
+                left = deadline - time.monotonic()
+                if session.status != "restarting" or left <= 0:
+                    return session
+                await watch.wait(min(left, _LOOK_AGAIN_S))
 
     @asynccontextmanager
     async def _tools(self, session_id: str) -> AsyncIterator[SandboxTools]:
@@ -140,6 +161,14 @@ class ExecutionService:
             ) from error
         finally:
             channel.close()
+
+
+def _require_ready(session: Session) -> None:
+    if session.status != "ready":
+        raise SessionNotReady(
+            f"The session is {session.status}. "
+            + (session.error or "Wait until it is ready, or restart it.")
+        )
 
 
 def _check_command(command: list[str] | str) -> None:

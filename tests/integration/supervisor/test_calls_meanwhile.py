@@ -1,0 +1,50 @@
+"""A client's calls while the sandbox's channel is away for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from orchestrator.domain.errors import JidoError
+from orchestrator.sandboxes.connecting import PATIENCE_S
+from orchestrator.sandboxes.errors import ChannelClosed
+from orchestrator.sandboxes.workspace import SandboxWorkspace
+from orchestrator.services.execution import ExecutionService
+from tests.integration.supervisor.stage import Stage
+
+
+async def test_a_call_waits_for_a_restarting_supervisor(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("calm")
+    path = str(stage.settings.channel_path(session.id))
+    await stage.stop()
+    coming = asyncio.create_task(stage.start())
+    execution = ExecutionService(stage.store, stage.settings)
+    assert (await execution.lua(session.id, "return 1 + 1", None)).value == 2
+    await coming
+    workspace = SandboxWorkspace(path, session.id)
+    assert (await workspace.run(["echo", "here"])).stdout == "here\n"
+    await workspace.aclose()
+
+
+async def test_a_call_waits_for_a_restarting_sandbox(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("fresh")
+    await stage.restart(session.id)
+    execution = ExecutionService(stage.store, stage.settings)
+    assert (await execution.lua(session.id, "return 1 + 1", None)).ok
+
+
+async def test_a_channel_that_stays_away_is_refused_in_time(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("gone")
+    await stage.stop()
+    stage.settings.channel_path(session.id).unlink(missing_ok=True)
+    execution = ExecutionService(stage.store, stage.settings)
+    began = time.monotonic()
+    with pytest.raises(JidoError) as refusal:
+        await execution.lua(session.id, "return 1", None)
+    assert isinstance(refusal.value, ChannelClosed)
+    assert 0.5 * PATIENCE_S < time.monotonic() - began < PATIENCE_S + 2
