@@ -14,6 +14,17 @@ local owner = redis.call('HGET', KEYS[2], path)
 if owner then
   return {'open', owner}
 end
+-- Of two directories one of which holds the other, the outer sandbox could change the inner's.
+local taken = redis.call('HGETALL', KEYS[2])
+for index = 1, #taken, 2 do
+  local outer, inner = taken[index] .. '/', path .. '/'
+  if #inner < #outer then
+    outer, inner = inner, outer
+  end
+  if string.sub(inner, 1, #outer) == outer then
+    return {'overlap', taken[index + 1], taken[index]}
+  end
+end
 local ids = redis.call('ZRANGE', KEYS[1], 0, -1)
 if #ids >= maximum then
   local reply = {'full'}

@@ -51,8 +51,9 @@ class SessionStore:
     ) -> Session:
         """Take a slot and the real path for `session`, write its record and first events.
 
-        Raises ProjectAlreadyOpen(session_id=) when a live session has the path, and
-        SessionLimitReached(current=, max=, sessions=[{id, name}]) when `maximum` are live.
+        Raises ProjectAlreadyOpen(session_id=) when a live session has the path, one above it or
+        one beneath it, and SessionLimitReached(current=, max=, sessions=[{id, name}]) when
+        `maximum` are live.
         """
         arguments: list[Argument] = [
             session.id,
@@ -77,6 +78,8 @@ class SessionStore:
         outcome, *rest = await self._connection.run("claim", names, arguments)
         if outcome == "open":
             raise _already_open(session.project_path, rest[0])
+        if outcome == "overlap":
+            raise _overlapping(session.project_path, *rest)
         if outcome == "full":
             raise _limit_reached(maximum, rest)
         return await self.get(session.id)
@@ -181,6 +184,14 @@ def _changed_intent(stored: StoredSession, desired: Desired, bump: bool) -> Sand
 def _already_open(path: str, session_id: str) -> ProjectAlreadyOpen:
     return ProjectAlreadyOpen(
         f"{path} is already open in session {session_id}. Switch to it, or close it first.",
+        session_id=session_id,
+    )
+
+
+def _overlapping(path: str, session_id: str, other: str) -> ProjectAlreadyOpen:
+    return ProjectAlreadyOpen(
+        f"{path} overlaps with {other}, which is open in session {session_id}: one directory "
+        "holds the other, so their sandboxes would share files. Close that session first.",
         session_id=session_id,
     )
 

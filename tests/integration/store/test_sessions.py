@@ -57,6 +57,34 @@ async def test_one_path_has_one_session(store: Store) -> None:
     assert len(await store.sessions.list()) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("/p/a", "/p/a/sub"), ("/p/a/sub", "/p/a"), ("/p/a", "/p/a/deep/er"), ("/p", "/p/a/b/c")],
+)
+async def test_nested_paths_are_not_open_together(store: Store, first: str, second: str) -> None:
+    live = await claimed(store, first)
+    with pytest.raises(ProjectAlreadyOpen, match="overlaps") as refusal:
+        await claimed(store, second)
+    assert refusal.value.extra == {"session_id": live.id}
+    assert first in refusal.value.detail
+    await store.sessions.remove(live.id, [])
+    assert await claimed(store, second)
+
+
+@pytest.mark.parametrize("neighbour", ["/p/ab", "/p/a-b/sub", "/p/b", "/p/A", "/q/p/a"])
+async def test_neighbours_are_open_together(store: Store, neighbour: str) -> None:
+    await claimed(store, "/p/a")
+    assert await claimed(store, neighbour)
+
+
+async def test_of_many_nested_claims_at_once_one_is_admitted(store: Store) -> None:
+    outcomes = await asyncio.gather(
+        *(claimed(store, "/p" + "/a" * depth) for depth in range(1, 60)), return_exceptions=True
+    )
+    assert sum(isinstance(o, Session) for o in outcomes) == 1
+    assert sum(isinstance(o, ProjectAlreadyOpen) for o in outcomes) == 58
+
+
 async def test_a_live_id_cannot_be_claimed_again(store: Store) -> None:
     first = await claimed(store, "/p/a")
     again = a_session("/p/other", id=first.id)
