@@ -105,5 +105,7 @@ async def test_the_whole_way_by_keys(api: ScriptedApi, terminal: Terminal) -> No
     turn = api.begin_turn(other.id, "x")
     api.say(other.id, turn, "In the other tab.")
     await terminal.sees("1:other •")
+    terminal.send("/session new '/work/a third'\r")
+    await terminal.sees("3:a third", "Sandbox ready")
     terminal.send("/quit\r")
     await terminal.sees("To come back:", "jido-tui /work/parser", "code 0")

@@ -21,6 +21,7 @@ class Completion:
         self._prompt = prompt
         self._wanted: Wanted | None = None
         self._dismissed = ""
+        self._session_id = ""
 
     @property
     def open(self) -> bool:
@@ -29,6 +30,7 @@ class Completion:
 
     def look(self, session_id: str) -> None:
         """Offer what completes the text before the cursor."""
+        self._session_id = session_id
         before = self._prompt.before_cursor
         self._wanted = wanted(before)
         if self._wanted is None or before == self._dismissed:
@@ -43,7 +45,15 @@ class Completion:
         self._offer([])
 
     def key(self, key: str) -> bool:
-        """Handle a key of the open popup; False when the prompt is to be sent instead."""
+        """Handle a key of the open popup; False when the prompt is to be sent instead.
+
+        The entries may be those of a text that was typed on since: keys come in bursts.
+        """
+        if wanted(self._prompt.before_cursor) != self._wanted:
+            self.look(self._session_id)
+            if not self._prompt.popup_open or self._wanted is None or self._wanted.kind == "file":
+                self.close()
+                return key != "enter"
         chosen = self._popup.chosen
         if key in ("up", "down"):
             self._popup.move(-1 if key == "up" else 1)
