@@ -17,6 +17,7 @@ from orchestrator.sandboxes.docker_container import SESSION_LABEL, session_conta
 from orchestrator.sandboxes.mounts import prepare_as_owner
 from orchestrator.sandboxes.runtime import SandboxLimits, SandboxSpec
 from orchestrator.settings import Settings, parse_size
+from scripts.bench.clock import repeated
 from scripts.bench.programs import ProgramFailed, run
 
 LABEL = f"jido.bench={new_id()}"
@@ -94,6 +95,29 @@ async def container_of(session_id: str) -> str:
     if len(names) != 1:
         raise ProgramFailed(f"docker ps: {len(names)} containers of one session")
     return names[0]
+
+
+async def echoes(container: str, rounds: int) -> list[float]:
+    """Return the milliseconds of each line sent to and back from `cat` over one open stream."""
+    process = await asyncio.create_subprocess_exec(
+        *("docker", "exec", "--interactive", container, "cat"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    output = process.stdout
+    try:
+
+        async def one() -> None:
+            assert process.stdin is not None
+            process.stdin.write(b"x" * 1023 + b"\n")
+            await output.readline()
+
+        return await repeated(rounds, one, warm_up=3)
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 async def memory_mib(container: str) -> float:

@@ -114,6 +114,8 @@ async def _measure(
     if direct is not None:
         beside[kinds[-1].name].append(direct)
     if container is not None:
+        echoes = await docker.echoes(container, scene.rounds(500, 100))
+        beside[kinds[0].name].append(Beside("1 KB by open docker exec", echoes))
         for kind in kinds:
             beside[kind.name].append(await _bare(scene, kind, container))
         for name, times in (await harness_calls(scene, KILOBYTE)).items():
