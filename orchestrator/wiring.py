@@ -29,7 +29,8 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
 async def find_runtime(settings: Settings, instance_id: str) -> SandboxRuntime:
     """Return the runtime that the settings choose, checked; whoever gets it closes it.
 
-    Raises RuntimeUnavailable, OciRuntimeMissing or ImageMissing, saying what to do.
+    Raises RuntimeUnavailable, OciRuntimeMissing, ImageMissing or ImageOutdated, saying what
+    to do.
     """
     from orchestrator.sandboxes.select import select_runtime
 

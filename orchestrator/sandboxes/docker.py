@@ -70,9 +70,9 @@ class DockerRuntime:
         return "docker"
 
     async def check(self) -> None:
-        """Return when an engine answers and has the sandbox image.
+        """Return when an engine answers and has the sandbox image of this version.
 
-        Raises RuntimeUnavailable, ImageMissing.
+        Raises RuntimeUnavailable, ImageMissing, ImageOutdated.
         """
         facts = await self._containers.facts()
         if facts.rootless:

@@ -15,14 +15,19 @@ from typing import Any, Final
 
 import docker
 
+from orchestrator.sandboxes.channel import WIRE_VERSION
 from orchestrator.sandboxes.docker_container import INSTANCE_LABEL, RELAY, SESSION_LABEL
 from orchestrator.sandboxes.docker_engine import Engine, EngineConflict, EngineNotFound
 from orchestrator.sandboxes.docker_stream import ExecStream, StreamBroken, open_exec
 from orchestrator.sandboxes.runtime_errors import (
     ImageMissing,
+    ImageOutdated,
     SandboxStartFailed,
     SandboxStopFailed,
 )
+
+WIRE_LABEL: Final = "jido.image.wire"
+"""Label of an image: the version of the wire that its tool server speaks."""
 
 REMOVAL_TIMEOUT_S: Final = 15.0
 """Seconds in which a container that is being removed must be gone."""
@@ -64,11 +69,21 @@ class Containers:
         return self._facts
 
     async def require_image(self, image: str) -> None:
-        """Return when the engine has the image; raises ImageMissing."""
+        """Return when the engine has the image, made for this program's version.
+
+        Raises ImageMissing, ImageOutdated.
+        """
         try:
-            await self._engine.call(lambda client: client.inspect_image(image))
+            facts = await self._engine.call(lambda client: client.inspect_image(image))
         except EngineNotFound as error:
             raise _image_missing(image) from error
+        labels = (facts.get("Config") or {}).get("Labels") or {}
+        if labels.get(WIRE_LABEL) != str(WIRE_VERSION):
+            raise ImageOutdated(
+                f"The image {image} was made for another version of Jido Code. Rebuild it with "
+                "`make image` (with Compose: `docker compose build`), or name another with "
+                "JIDO_SANDBOX_IMAGE."
+            )
 
     async def create(self, arguments: dict[str, Any]) -> str:
         """Make a container and return its id; when cancelled, none is left.

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from orchestrator.sandboxes.channel import WIRE_VERSION
 from orchestrator.sandboxes.runtime_errors import SandboxStartFailed
 
 MAX_CONNECTIONS: Final = 64
@@ -197,7 +198,7 @@ def _failed(task: asyncio.Task[_Greeted]) -> bool:
 async def read_hello(upstream: Upstream) -> bytes:
     """Return what arrived up to and after the tool server's first line.
 
-    Raises SandboxStartFailed when it ends first, or says something else.
+    Raises SandboxStartFailed when it ends first, says something else or speaks another version.
     """
     head = b""
     while b"\n" not in head:
@@ -211,7 +212,19 @@ async def read_hello(upstream: Upstream) -> bytes:
         greeting = None
     if not isinstance(greeting, dict) or "hello" not in greeting:
         raise SandboxStartFailed("The sandbox's tool server does not speak our protocol.")
+    _require_version(greeting["hello"])
     return head
+
+
+def _require_version(hello: object) -> None:
+    """Refuse a tool server of another version here, before any turn meets it."""
+    version = hello.get("version") if isinstance(hello, dict) else None
+    if type(version) is not int or version != WIRE_VERSION:
+        said = str(version) if type(version) is int and 0 <= version < 10_000 else "something else"
+        raise SandboxStartFailed(
+            f"The sandbox speaks version {said} of the wire, this program version {WIRE_VERSION}. "
+            "Rebuild the image with `make image`."
+        )
 
 
 async def _copy_in(reader: asyncio.StreamReader, upstream: Upstream) -> None:

@@ -30,6 +30,13 @@ class ImageMissing(Unavailable):
     title = "Sandbox image missing"
 
 
+class ImageOutdated(Unavailable):
+    """The image's tool server speaks another version than this program."""
+
+    code = "image_outdated"
+    title = "Sandbox image of another version"
+
+
 class SandboxStartFailed(Unavailable):
     """The sandbox was refused or ended before its tool server answered."""
 

@@ -31,7 +31,7 @@ async def select_runtime(
 
     `state_directory` is where bubblewrap keeps its records. `oci_runtime` None means the
     engine's default. `engine_address` None means DOCKER_HOST, else the usual socket.
-    Raises RuntimeUnavailable, OciRuntimeMissing, ImageMissing.
+    Raises RuntimeUnavailable, OciRuntimeMissing, ImageMissing, ImageOutdated.
     """
     if choice == "bubblewrap":
         return await _bubblewrap(instance_id, state_directory, oci_runtime)

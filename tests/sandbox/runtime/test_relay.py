@@ -88,6 +88,15 @@ async def relay(engine: Engine) -> AsyncIterator[Relay]:
         await started.close()
 
 
+@pytest.mark.parametrize("version", [b"2", b"0", b'"1"', b"null", b"true", b"[1]"])
+async def test_another_version_of_the_wire_is_refused(engine: Engine, version: bytes) -> None:
+    engine.greeting = b'{"hello":{"version":' + version + b"}}\n"
+    relay = Relay(str(engine.path.parent / "channel.sock"), engine.connect)
+    with pytest.raises(SandboxStartFailed, match="make image"):
+        await relay.start()
+    await relay.close()
+
+
 async def test_a_client_hears_the_hello_and_gets_its_bytes_back(relay: Relay) -> None:
     reader, writer = await asyncio.open_unix_connection(relay.socket_path)
     assert await reader.readline() == HELLO
