@@ -107,5 +107,7 @@ async def test_the_whole_way_by_keys(api: ScriptedApi, terminal: Terminal) -> No
     await terminal.sees("1:other •")
     terminal.send("/session new '/work/a third'\r")
     await terminal.sees("3:a third", "Sandbox ready")
+    terminal.send("/cost\rone\rtwo\r")
+    await terminal.sees("You said: one", "You said: two")
     terminal.send("/quit\r")
     await terminal.sees("To come back:", "jido-tui /work/parser", "code 0")

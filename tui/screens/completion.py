@@ -51,9 +51,10 @@ class Completion:
         """
         if wanted(self._prompt.before_cursor) != self._wanted:
             self.look(self._session_id)
-            if not self._prompt.popup_open or self._wanted is None or self._wanted.kind == "file":
+            if self._wanted is not None and self._wanted.kind == "file":
                 self.close()
-                return key != "enter"
+        if not self._prompt.popup_open:
+            return False
         chosen = self._popup.chosen
         if key in ("up", "down"):
             self._popup.move(-1 if key == "up" else 1)

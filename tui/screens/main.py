@@ -55,6 +55,7 @@ class MainScreen(Keys):
     def on_mount(self) -> None:
         """Give the prompt the focus for good."""
         self.completion = Completion(self.app.work, self.query_one(Popup), self.prompt)
+        self.prompt.popup_key = self._popup_key
         self.prompt.focus()
         self.set_interval(TICK_S, self._tick)
 
@@ -145,9 +146,6 @@ class MainScreen(Keys):
     def on_prompt_sent(self, message: Prompt.Sent) -> None:
         """Run a command, or send a prompt."""
         text = message.text.strip()
-        if not text:
-            return
-        self.prompt.put("")
         session = self.app.workspace.active
         if is_command(text):
             if session is not None:
@@ -156,7 +154,7 @@ class MainScreen(Keys):
         else:
             self.app.apply(o.PromptTyped(session.id if session else "", new_key(), text))
         if session is not None:
-            self.prompt.open_draft("", session.history)
+            self.prompt.open_draft(self.prompt.text, session.history)
         self.view.to_end()
 
     def on_prompt_answered(self, message: Prompt.Answered) -> None:
@@ -176,11 +174,11 @@ class MainScreen(Keys):
         self.completion.look(self.app.workspace.active_id)
         self.app.schedule()
 
-    def on_prompt_popup_key(self, message: Prompt.PopupKey) -> None:
+    def _popup_key(self, key: str) -> bool:
         """Move in the list of completions, take one or close it."""
-        if not self.completion.key(message.key):
-            self.on_prompt_sent(Prompt.Sent(self.prompt.text))
+        taken = self.completion.key(key)
         self.app.schedule()
+        return taken
 
     def on_popup_picked(self, message: Popup.Picked) -> None:
         """Take the completion that was clicked."""

@@ -6,7 +6,7 @@ from being given by someone who is merely typing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
@@ -41,14 +41,6 @@ class Prompt(TextArea):
             super().__init__()
             self.letter = letter
 
-    class PopupKey(Message):
-        """A key for the open popup."""
-
-        def __init__(self, key: str) -> None:
-            """Carry the key."""
-            super().__init__()
-            self.key = key
-
     def __init__(self) -> None:
         """Start empty."""
         super().__init__(
@@ -63,6 +55,9 @@ class Prompt(TextArea):
         self.cursor_blink = False
         self.popup_open = False
         """Whether a list of completions is shown; some keys are its own then."""
+        self.popup_key: Callable[[str], bool] = lambda key: False
+        """Takes a key of the open list; False leaves it to the prompt. Called at once, since keys
+        come in bursts and the next one must find the text as this one left it."""
         self._history: Sequence[str] = ()
         self._place = 0
         self._draft = ""
@@ -111,12 +106,12 @@ class Prompt(TextArea):
     def _takes(self, event: events.Key) -> bool:
         """Handle a key that is not text; say whether it was one."""
         key = event.key
-        if self.popup_open and key in POPUP_KEYS:
-            self.post_message(self.PopupKey(key))
-        elif key in self._letters and self._quiet():
+        if self.popup_open and key in POPUP_KEYS and self.popup_key(key):
+            return True
+        if key in self._letters and self._quiet():
             self.post_message(self.Answered(key))
         elif key == "enter":
-            self.post_message(self.Sent(self.text))
+            self._send()
         elif key in NEWLINE_KEYS:
             self._typed_at = monotonic()
             self.insert("\n")
@@ -130,6 +125,12 @@ class Prompt(TextArea):
         else:
             return False
         return True
+
+    def _send(self) -> None:
+        text = self.text
+        if text.strip():
+            self.put("")
+            self.post_message(self.Sent(text))
 
     def _quiet(self) -> bool:
         return monotonic() - max(self._asked_at, self._typed_at) >= QUIET_S
