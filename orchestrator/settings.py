@@ -111,6 +111,15 @@ class Settings(BaseSettings):
             parse_model(value)
         return value
 
+    @field_validator("sandbox_memory", "sandbox_tmpfs")
+    @classmethod
+    def _size_can_be_read(cls, value: str) -> str:
+        try:
+            parse_size(value)
+        except InvalidSettings as error:
+            raise ValueError(error.detail) from error
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis_url_has_a_known_scheme(cls, value: str | None) -> str | None:
@@ -216,7 +225,9 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise InvalidSettings(f"{path} cannot be read: {error.strerror}.") from error
+        raise InvalidSettings(
+            f"{path} cannot be read: {error.strerror}. Mend or remove it, or set JIDO_HOME."
+        ) from error
     if len(raw) > _MAX_SETTINGS_BYTES:
         raise InvalidSettings(f"{path} exceeds 1 MiB; it cannot be a settings file.")
     if not raw.strip():
@@ -249,7 +260,8 @@ def _first_fault(error: ValidationError) -> str:
             f"Setting “{name}” is not known. Remove it, or check its spelling in "
             "docs/operations.md."
         )
-    return f"Setting “{name}” is not usable: {fault['msg']}."
+    reason = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"Setting “{name}” is not usable: {reason}."
 
 
 def parse_size(text: str) -> int:

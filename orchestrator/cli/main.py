@@ -80,7 +80,7 @@ def invoke(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(message())
             return USAGE
-        said = str(message()).rstrip()
+        said = str(message()).replace(": Value error, ", ": ").rstrip()
         said += "" if said.endswith((".", "?")) else "."
         complain(f"{said} See `jido {_command(arguments)}--help`.")
         return own or USAGE

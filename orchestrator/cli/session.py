@@ -48,11 +48,13 @@ def new(
 ) -> int:
     """Open a session and wait until its sandbox is ready."""
     from orchestrator.cli.projects import project_path, wait_session
+    from orchestrator.domain.models import parse_model
 
     body: dict[str, Any] = {"project_path": project_path(project or project_option)}
     if name is not None:
         body["name"] = name
     if model is not None:
+        parse_model(model)
         body["config"] = {"model": model}
     with _server() as api:
         created = api.call("POST", "/v1/sessions", body)

@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator import __version__
-from orchestrator.cli.failures import CANCELLED, USAGE, code_of, complain, explain, unexpected
+from orchestrator.cli.failures import (
+    CANCELLED,
+    USAGE,
+    UsageError,
+    code_of,
+    complain,
+    explain,
+    unexpected,
+)
 from orchestrator.domain.errors import JidoError
 
 if TYPE_CHECKING:
@@ -72,13 +80,33 @@ def _client(given: argparse.Namespace) -> int:
 
     overrides = {"url": given.server, "token": given.token}
     settings = load_settings(**{name: value for name, value in overrides.items() if value})
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        from orchestrator.cli.tour import tour
-
-        return tour(settings)
     path = project_path(Path(given.path) if given.path else None)
     check_project(path, elsewhere="url" in settings.model_fields_set)
-    return _on_terminal(settings, path)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with _drawing_on_terminal():
+            return _on_terminal(settings, path)
+    if given.path or given.server:
+        raise UsageError("The client needs a terminal. Without one use `jido run --project PATH`.")
+    from orchestrator.cli.tour import tour
+
+    return tour(settings)
+
+
+@contextlib.contextmanager
+def _drawing_on_terminal() -> Iterator[None]:
+    """Lead standard error to the terminal meanwhile: the client draws there."""
+    if sys.stderr.isatty():
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        os.dup2(1, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _on_terminal(settings: Settings, path: str) -> int:

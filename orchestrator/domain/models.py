@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt
 
 from orchestrator.domain.errors import (
     InvalidMaxTokens,
@@ -52,11 +52,11 @@ class ConfigChange(BaseModel):
     provider: str | None = None
     """One of PROVIDERS; not set or None keeps the present one."""
     model: str | None = None
-    """A model name, or `provider:model`; not set or None keeps the present one."""
-    temperature: float | None = None
-    """0 to 2; explicit None returns to the provider's default."""
-    max_tokens: int | None = None
-    """Positive; explicit None returns to the provider's default."""
+    """`provider:model`, or a name of `provider`; not set or None keeps the present one."""
+    temperature: StrictFloat | None = None
+    """0 to 2, as a number; explicit None returns to the provider's default."""
+    max_tokens: StrictInt | None = None
+    """Positive, as a number; explicit None returns to the provider's default."""
 
 
 def parse_model(text: str) -> tuple[str, str]:
@@ -65,11 +65,20 @@ def parse_model(text: str) -> tuple[str, str]:
     Raises UnknownModelFormat without both parts, UnknownProvider for any other provider.
     """
     provider, colon, model = text.strip().partition(":")
-    if not (provider and colon and model) or not model.isprintable() or len(model) > 200:
+    if not (provider and colon and model) or not _is_model_name(model):
         raise UnknownModelFormat(
             f"“{text[:80]}” is not a model. Write provider:model, for example offline:demo."
         )
-    return validate_provider(provider), model
+    if validate_provider(provider) == OFFLINE_PROVIDER and model != OFFLINE_MODEL:
+        raise UnknownModelFormat(
+            f"There is no model “{text[:80]}”. The offline model is offline:demo; "
+            "write provider:model for another."
+        )
+    return provider, model
+
+
+def _is_model_name(text: str) -> bool:
+    return text.isprintable() and " " not in text and not text.endswith(":") and len(text) <= 200
 
 
 def validate_provider(provider: str) -> str:
@@ -92,11 +101,10 @@ def merge_config(config: SessionConfig, change: ConfigChange) -> SessionConfig:
         if provider == OFFLINE_PROVIDER and change.model is None:
             model = OFFLINE_MODEL
     if change.model is not None:
-        head = change.model.partition(":")[0]
-        if change.provider is None and head in PROVIDERS and ":" in change.model:
-            provider, model = parse_model(change.model)
-        else:
-            provider, model = parse_model(f"{provider}:{change.model}")
+        # A colon after no provider of ours is a misspelt one, unless the provider is given beside
+        # it: names such as Ollama's `qwen3:8b` have colons of their own.
+        qualified = change.provider is None and ":" in change.model
+        provider, model = parse_model(change.model if qualified else f"{provider}:{change.model}")
     given = change.model_fields_set
     temperature = change.temperature if "temperature" in given else config.temperature
     max_tokens = change.max_tokens if "max_tokens" in given else config.max_tokens

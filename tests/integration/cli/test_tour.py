@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -80,10 +81,12 @@ def terminal(alone: CommandLine) -> Iterator[_Terminal]:
     variables = [
         f"{k}={v}" for k, v in alone.environment.items() if k.startswith(("JIDO_", "HOME"))
     ]
+    client = shlex.join([sys.executable, "-m", "orchestrator.cli.tui", str(alone.project("shown"))])
+    # Standard error goes elsewhere, as in scripts that keep it; the screen is the terminal still.
     window.run(
         *("-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30"),
-        *("env", "LANG=C.UTF-8", *variables, sys.executable, "-m", "orchestrator.cli.tui"),
-        str(alone.project("shown")),
+        *("env", "LANG=C.UTF-8", *variables, "sh", "-c"),
+        f"exec {client} 2>{shlex.quote(str(alone.projects.parent / 'errors'))}",
     )
     yield window
     window.run("kill-server")
@@ -104,3 +107,4 @@ def test_the_client_brings_its_stack_and_takes_it_away(
     wait_until(lambda: alone.state() is None, 60)
     saved = alone.home / "sessions"
     assert len(list(saved.glob("*.json"))) == 1
+    assert (alone.projects.parent / "errors").read_bytes() == b""

@@ -55,6 +55,7 @@ def _refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[
         (["exec", "--timeout", "0", "--", "true"], 125, "--timeout"),
         (["lua", "/nowhere"], 125, "cannot be read"),
         (["session", "import", "/nowhere"], 2, "cannot be read"),
+        (["session", "new", "--model", "nonsense"], 2, "provider:model"),
         (["trust", "/nowhere"], 2, "does not exist"),
         (["trust"], 2, "nothing to trust"),
     ],
@@ -131,6 +132,41 @@ def test_help_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("up", "down", "run", "exec", "lua", "session", "doctor", "trust", "serve"):
         assert f"  {command} " in listing
     assert main.invoke(["run", "--help"]) == 0
+
+
+@pytest.mark.parametrize("name", ["sandbox_memory", "sandbox_tmpfs"])
+def test_a_size_that_cannot_be_read_is_named_before_anything_starts(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    monkeypatch.setenv(f"JIDO_{name.upper()}", "lots")
+    code, line = _refused(["run", "--prompt", "x"], capsys)
+    assert code == 2
+    assert name in line
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["/nowhere"], "does not exist"),
+        (["/etc/passwd"], "not a directory"),
+        (["."], "needs a terminal"),
+        (["--server", "http://127.0.0.1:1"], "needs a terminal"),
+    ],
+)
+def test_the_client_without_a_terminal_takes_no_project(
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert tui.invoke(arguments) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert words in captured.err
+    assert not home.exists()
 
 
 def test_the_client_refuses_in_one_line_too(capsys: pytest.CaptureFixture[str], home: Path) -> None:
