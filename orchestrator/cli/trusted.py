@@ -15,6 +15,7 @@ from orchestrator.cli.failures import UsageError
 from orchestrator.domain.errors import InvalidSettings
 from orchestrator.local.errors import HomeUnusable
 from orchestrator.local.home import prepare_home
+from orchestrator.services.trust import TRUST_FILE
 from orchestrator.settings import Settings, read_settings_file
 
 _MAX_PROJECT_FILE_BYTES: Final = 65_536
@@ -47,7 +48,7 @@ def read_project_file(project: str) -> bytes:
 def accept(settings: Settings, project: str, content: bytes) -> str:
     """Record `content` as trusted for `project` and return its SHA-256; raises HomeUnusable."""
     prepare_home(settings)
-    path = settings.home / "trusted.json"
+    path = settings.home / TRUST_FILE
     digest = hashlib.sha256(content).hexdigest()
     trusted = {**read_settings_file(path), os.path.realpath(project): digest}
     temporary = path.with_name(f".trusted-{secrets.token_hex(8)}")

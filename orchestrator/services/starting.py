@@ -18,6 +18,7 @@ from orchestrator.domain.names import name_from_path, unique_name
 from orchestrator.domain.paths import validate_form
 from orchestrator.domain.session import Session
 from orchestrator.services.story import session_event
+from orchestrator.services.trust import terms
 from orchestrator.settings import Settings, parse_size
 from orchestrator.store.facade import Store
 from orchestrator.store.intents import SandboxIntent
@@ -39,6 +40,10 @@ class Inspection(BaseModel):
     """None when no marker file was found."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """The project's own choices; empty when it has none."""
+    widening: dict[str, Any] = Field(default_factory=dict)
+    """Choices that count only when the user trusts them."""
+    settings_digest: str | None = None
+    """SHA-256 of the project's file; None when it says nothing."""
 
 
 class Starter:
@@ -79,25 +84,30 @@ class Starter:
     ) -> Session:
         """Record the session and what its sandbox should be, in one step.
 
-        Raises SessionLimitReached or ProjectAlreadyOpen.
+        Raises SessionLimitReached, ProjectAlreadyOpen or InvalidSettings.
         """
-        story = [session_event("session.created", session), *events]
+        agreed = await terms(self._settings, found.real_path, found.widening, found.settings_digest)
+        story = [session_event("session.created", session), *events, *agreed.events]
         return await self._store.sessions.claim(
-            session, self._intent(session, found), self._settings.max_sessions, story
+            session,
+            _intent(session, found, agreed.settings),
+            self._settings.max_sessions,
+            story,
+            approval=agreed.approval,
         )
 
-    def _intent(self, session: Session, found: Inspection) -> SandboxIntent:
-        settings = self._settings
-        return SandboxIntent(
-            session_id=session.id,
-            project_path=found.real_path,
-            owner_uid=found.owner_uid,
-            owner_gid=found.owner_gid,
-            image=settings.sandbox_image,
-            memory_bytes=parse_size(settings.sandbox_memory),
-            cpus=settings.sandbox_cpus,
-            pids=settings.sandbox_pids,
-            tmpfs_bytes=parse_size(settings.sandbox_tmpfs),
-            network=settings.sandbox_network,
-            oci_runtime=settings.oci_runtime,
-        )
+
+def _intent(session: Session, found: Inspection, settings: Settings) -> SandboxIntent:
+    return SandboxIntent(
+        session_id=session.id,
+        project_path=found.real_path,
+        owner_uid=found.owner_uid,
+        owner_gid=found.owner_gid,
+        image=settings.sandbox_image,
+        memory_bytes=parse_size(settings.sandbox_memory),
+        cpus=settings.sandbox_cpus,
+        pids=settings.sandbox_pids,
+        tmpfs_bytes=parse_size(settings.sandbox_tmpfs),
+        network=settings.sandbox_network,
+        oci_runtime=settings.oci_runtime,
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import structlog
 from pydantic import ValidationError
@@ -110,6 +110,7 @@ class TurnExecution:
         todos = await store.history.todos(session_id)
         allowed = await store.turns.allowed_tools(session_id)
         answers = await store.turns.answers(session_id, turn.id)
+        agreed = await store.sessions.approval(session_id)
         return TurnRequest(
             session=session,
             turn=turn,
@@ -117,7 +118,7 @@ class TurnExecution:
             workspace=workspace,
             lua=lua_runner(workspace),
             todos=todos,
-            approval=turn.limits.approval or self._approval,
+            approval=turn.limits.approval or _known(agreed) or self._approval,
             allowed_tools=frozenset(allowed),
             answers=answers,
             max_model_requests=turn.limits.max_model_requests,
@@ -180,6 +181,10 @@ class TurnExecution:
         if following is not None:
             await self._enqueue(following)
         await self._saving.autosave(session_id)
+
+
+def _known(approval: str | None) -> Approval | None:
+    return next((known for known in get_args(Approval) if known == approval), None)
 
 
 def _failed(code: str, message: str) -> TurnOutcome:

@@ -1,9 +1,10 @@
 -- Takes a slot and a real path for a new session, or says who has them.
 -- KEYS: sessions, paths, counter of claims, session, its events, all events, their counter,
 --       operation
--- ARGV: id, path, maximum, record, intent, lifetime of the operation in ms, events, channels
+-- ARGV: id, path, maximum, record, intent, approval, lifetime of the operation in ms, events,
+--       channels
 local id, path, maximum, record, intent = take(), take(), tonumber(take()), take(), take()
-local lifetime = take()
+local approval, lifetime = take(), take()
 if redis.call('EXISTS', KEYS[8]) == 1 then
   return {'done'}
 end
@@ -37,7 +38,7 @@ redis.call('ZADD', KEYS[1], redis.call('INCR', KEYS[3]), id)
 redis.call('HSET', KEYS[2], path, id)
 redis.call('DEL', KEYS[5])
 redis.call('HSET', KEYS[4], 'record', record, 'intent', intent, 'path', path,
-  'version', 1, 'seq', 0)
+  'approval', approval, 'version', 1, 'seq', 0)
 append_events(id, KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 redis.call('SET', KEYS[8], 0, 'PX', lifetime)
 publish_news()

@@ -47,10 +47,17 @@ class SessionStore:
         self._connection = connection
 
     async def claim(
-        self, session: Session, intent: SandboxIntent, maximum: int, events: list[NewEvent]
+        self,
+        session: Session,
+        intent: SandboxIntent,
+        maximum: int,
+        events: list[NewEvent],
+        *,
+        approval: str | None = None,
     ) -> Session:
         """Take a slot and the real path for `session`, write its record and first events.
 
+        `approval` is what the agent may do unasked; None takes the installation's setting.
         Raises ProjectAlreadyOpen(session_id=) when a live session has the path, one above it or
         one beneath it, and SessionLimitReached(current=, max=, sessions=[{id, name}]) when
         `maximum` are live.
@@ -61,6 +68,7 @@ class SessionStore:
             maximum,
             record_of(session),
             encode(intent),
+            approval or "",
             OPERATION_LIFETIME_MS,
             *event_arguments(events),
             *channel_arguments(session.id, events, [keys.SUPERVISOR_TOPIC]),
@@ -87,6 +95,10 @@ class SessionStore:
     async def get(self, session_id: str) -> Session:
         """Return one session; raises SessionNotFound."""
         return (await load(self._connection, session_id)).session
+
+    async def approval(self, session_id: str) -> str | None:
+        """Return what `claim` was given; None for the installation's setting."""
+        return await self._connection.ask("HGET", keys.session(session_id), "approval") or None
 
     async def find(self, session_id: str) -> Session | None:
         """Return one session, None when it is not live."""

@@ -55,7 +55,9 @@ class Stage:
     store: Store
     log: Path
 
-    async def session(self, server: ToolServer, model: str = "offline:demo") -> Session:
+    async def session(
+        self, server: ToolServer, model: str = "offline:demo", approval: str | None = None
+    ) -> Session:
         """Make a session that is ready, with `server` behind its channel."""
         moment = datetime.now(UTC)
         provider, name = parse_model(model)
@@ -77,7 +79,7 @@ class Stage:
             cpus=1,
             pids=100,
         )
-        await self.store.sessions.claim(session, intent, 100, [])
+        await self.store.sessions.claim(session, intent, 100, [], approval=approval)
         path = self.settings.channel_path(session.id)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(server.socket_path)

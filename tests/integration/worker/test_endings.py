@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from orchestrator.domain.history import Answer
 from orchestrator.domain.turn import TurnLimits
 from orchestrator.services.turns import TurnService
@@ -143,6 +145,17 @@ async def test_a_turn_waits_for_answers_without_a_worker_and_goes_on(
     assert (tools.root / "b").read_text() == "two\n"
     answers = await stage.store.turns.answers(session.id, turn.id)
     assert list(answers.values()) == [Answer(decision="session")]
+
+
+@pytest.mark.parametrize(("approval", "asks"), [("ask", True), ("edits", True), (None, False)])
+async def test_what_a_trusted_project_says_about_approval_counts(
+    stage: Stage, tools: ToolServer, start_worker: StartWorker, approval: str | None, asks: bool
+) -> None:
+    start_worker(workers=1)
+    session = await stage.session(tools, approval=approval)
+    turn = await stage.prompt(session, "run echo one > a")
+    await stage.status(turn, "awaiting_approval" if asks else "completed")
+    assert (tools.root / "a").exists() is not asks
 
 
 async def test_cancelling_a_question_ends_the_turn(

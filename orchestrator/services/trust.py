@@ -1,0 +1,132 @@
+"""What a project's settings file may widen, once the user trusts exactly its content.
+
+    who decides
+    ├── `jido trust`            writes the digest of a content into `$JIDO_HOME/trusted.json`
+    ├── the supervisor          reads the project's file and says what it widens, and its digest
+    └── here                    applies it to a new session when both digests agree
+
+Owns the comparison, the bounds of what is accepted and the word to the user when nothing is.
+Refuses half of it: a file that is not trusted widens nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.domain.errors import InvalidSettings
+from orchestrator.domain.events import NewEvent
+from orchestrator.services.story import notice
+from orchestrator.settings import Settings, parse_size, read_settings_file
+
+TRUST_FILE: Final = "trusted.json"
+"""Beneath the home: real path of a project to the SHA-256 of its accepted settings file."""
+
+MAX_MEMORY_BYTES: Final = 64 * 1024**3
+"""Bytes of memory, and of a temporary file system, that a project may ask for."""
+
+MAX_CPUS: Final = 64.0
+"""Processors that a project may ask for."""
+
+MAX_PIDS: Final = 32_768
+"""Processes that a project may ask for."""
+
+
+def _bounded_size(text: str) -> str:
+    try:
+        size = parse_size(text)
+    except InvalidSettings as error:
+        raise ValueError(error.detail) from error
+    if size > MAX_MEMORY_BYTES:
+        raise ValueError(f"at most {MAX_MEMORY_BYTES // 1024**3}g")
+    return text
+
+
+_Size = Annotated[str, Field(max_length=20), AfterValidator(_bounded_size)]
+
+
+class _Sandbox(BaseModel):
+    """What a trusted project may change about its sandbox; None leaves the user's own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    memory: _Size | None = None
+    cpus: float | None = Field(default=None, gt=0, le=MAX_CPUS)
+    pids: int | None = Field(default=None, ge=16, le=MAX_PIDS)
+    tmpfs: _Size | None = None
+    network: Literal["none", "allowlist", "open"] | None = None
+    image: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$")
+
+
+class _Widening(BaseModel):
+    """The keys of a project's file that count only with trust."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    sandbox: _Sandbox | None = None
+    approval: Literal["ask", "edits", "all"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a session runs."""
+
+    settings: Settings
+    """The installation's, with what a trusted project changes about sandboxes."""
+    approval: Literal["ask", "edits", "all"] | None = None
+    """What a trusted project lets the agent do unasked; None takes the installation's."""
+    events: list[NewEvent] = field(default_factory=list)
+    """What the user should know of it."""
+
+
+async def terms(
+    settings: Settings,
+    project_path: str,
+    widening: Mapping[str, Any],
+    digest: str | None,
+    environment: Mapping[str, str] = os.environ,
+) -> Terms:
+    """Return the terms of a new session of `project_path`, whose file says `widening`.
+
+    The environment wins over the file. Raises InvalidSettings when the user's list of trusted
+    contents cannot be read, or a trusted value is out of bounds.
+    """
+    if not widening:
+        return Terms(settings)
+    trusted = await asyncio.to_thread(read_settings_file, settings.home / TRUST_FILE)
+    if digest is None or trusted.get(project_path) != digest:
+        return Terms(settings, events=[_not_applied(project_path, widening)])
+    wanted = _validated(project_path, widening)
+    changes = {} if wanted.sandbox is None else wanted.sandbox.model_dump(exclude_none=True)
+    names = {f"sandbox_{name}": value for name, value in changes.items()}
+    free = {n: v for n, v in names.items() if not environment.get(f"JIDO_{n.upper()}")}
+    approval = None if environment.get("JIDO_APPROVAL") else wanted.approval
+    return Terms(settings.model_copy(update=free), approval)
+
+
+def _validated(project_path: str, widening: Mapping[str, Any]) -> _Widening:
+    try:
+        return _Widening.model_validate(dict(widening))
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = ".".join(str(part) for part in fault["loc"])
+    raise InvalidSettings(
+        f"{project_path}/.jido_code/settings.json: “{name}” is not usable: {fault['msg']}.",
+        keys=[name],
+    )
+
+
+def _not_applied(project_path: str, widening: Mapping[str, Any]) -> NewEvent:
+    return notice(
+        "warning",
+        "project_settings_not_trusted",
+        f"The project's .jido_code/settings.json also sets {', '.join(sorted(widening))}. That was "
+        "not applied, because this content is not trusted. Look at it and accept it with "
+        f"`jido trust {shlex.quote(project_path)}`, then open the session again.",
+    )
