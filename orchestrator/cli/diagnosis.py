@@ -28,6 +28,8 @@ _KEYS: Final = {
     "openai": ("OPENAI_API_KEY",),
     "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
 }
+_OTHER_VARIABLES: Final = frozenset({"JIDO_ENGINE_SOCKET", "JIDO_OWNER_OF"})
+"""Variables of containers and scripts that are no settings of a process."""
 _RUNTIME_S: Final = 20.0
 """Seconds that looking for a runtime may take."""
 
@@ -52,11 +54,9 @@ def diagnose() -> list[Check]:
         settings = load_settings()
     except JidoError as error:
         return [*checks, Check("settings", "fault", error.detail, "Mend the file or variable.")]
-    source = settings.home / "settings.json"
-    found = f"{source}" if source.exists() else "defaults and environment"
     return [
         *checks,
-        Check("settings", "ok", found),
+        _settings(settings),
         _home(settings),
         _redis(settings),
         *_engine(),
@@ -70,6 +70,16 @@ def diagnose() -> list[Check]:
 def _python() -> Check:
     # An older Python cannot import this module, so there is nothing to find fault with.
     return Check("python", "ok", f"{platform.python_version()}, {sys.executable}")
+
+
+def _settings(settings: Settings) -> Check:
+    known = {f"JIDO_{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
+    unknown = sorted(name for name in os.environ if name.startswith("JIDO_") and name not in known)
+    if unknown:
+        detail = f"{', '.join(unknown)}: no such setting, so it does nothing"
+        return Check("settings", "warning", detail, "Check the spelling in docs/operations.md.")
+    source = settings.home / "settings.json"
+    return Check("settings", "ok", f"{source}" if source.exists() else "defaults and environment")
 
 
 def _home(settings: Settings) -> Check:

@@ -63,13 +63,9 @@ def explain(error: JidoError) -> str:
     code = getattr(error, "problem_code", error.code)
     if code == "session_limit_reached":
         sessions = error.extra.get("sessions")
-        names = (
-            [str(entry.get("name")) for entry in sessions or [] if isinstance(entry, dict)]
-            if isinstance(sessions, list)
-            else []
-        )
-        if names and not all(name in error.detail for name in names):
-            return f"{error.detail} Open: {', '.join(names)}."
+        named = sessions if isinstance(sessions, list) else []
+        names = [str(entry.get("name")) for entry in named if isinstance(entry, dict)]
+        return f"{error.detail} Open: {', '.join(names)}." if names else error.detail
     if code == "project_already_open":
         return (
             f"{error.detail} `jido session close {error.extra.get('session_id', 'ID')}` closes it."

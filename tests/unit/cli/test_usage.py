@@ -134,6 +134,18 @@ def test_help_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.invoke(["run", "--help"]) == 0
 
 
+def test_the_doctor_names_variables_that_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A runtime that is refused at once keeps this short.
+    monkeypatch.setenv("JIDO_RUNTIME", "kubernetes")
+    main.invoke(["doctor"])
+    assert "no such setting" not in capsys.readouterr().out
+    monkeypatch.setenv("JIDO_SANDBOX_NETWROK", "none")
+    main.invoke(["doctor"])
+    assert "JIDO_SANDBOX_NETWROK: no such setting" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["sandbox_memory", "sandbox_tmpfs"])
 def test_a_size_that_cannot_be_read_is_named_before_anything_starts(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
