@@ -18,14 +18,13 @@ from orchestrator.domain.limits import (
     MAX_WRITE_BYTES,
     TOOL_TIMEOUT_S,
 )
-from orchestrator.sandboxes import results
+from orchestrator.sandboxes import baseline, results
 from orchestrator.sandboxes.channel import Channel, Reply
 from orchestrator.sandboxes.errors import TooLarge
 
 OnOutput = Callable[[str, bytes], Awaitable[None] | None]
 
 _GRACE_S: Final = 5.0
-_MAX_CHANGES_BYTES: Final = 4 * 1024 * 1024
 
 
 class LuaResult(NamedTuple):
@@ -200,29 +199,12 @@ class SandboxTools:
             for row in results.json_rows(reply)
         ]
 
-    async def diff(self, base: str = "HEAD") -> str:
-        """Changes of tracked files since `base`, then the names of new files, as git says.
+    async def diff(self) -> str:
+        """Changes since the session began, as git says them; new large files by name only.
 
         Empty where the project is no git repository.
         """
-        tracked = await self._git("diff", "--no-color", "--no-ext-diff", base)
-        new = await self._git("ls-files", "--others", "--exclude-standard", "-z")
-        names = "".join(f"new file: {name}\n" for name in new.split("\0") if name)
-        return tracked + names
-
-    async def _git(self, *words: str) -> str:
-        """Run git in the sandbox with nothing of the project's configuration that runs programs."""
-        command = ["git", "-c", "core.fsmonitor=false", "-c", "core.pager=cat", *words]
-        arguments = {
-            "command": command,
-            "timeout_s": TOOL_TIMEOUT_S,
-            "keep_bytes": _MAX_CHANGES_BYTES,
-        }
-        reply = await self._channel.request("run", arguments, timeout_s=TOOL_TIMEOUT_S + _GRACE_S)
-        output = results.output_of(reply.result, reply.payload)
-        if results.integer(reply.result, "exit_code") != 0:
-            return ""
-        return output.stdout.whole.decode("utf-8", "replace")
+        return await baseline.changes(self._channel)
 
 
 def _paths(found: object) -> list[str]:

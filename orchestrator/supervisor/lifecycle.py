@@ -20,6 +20,8 @@ from orchestrator.domain.errors import JidoError, SessionNotFound, SessionNotRea
 from orchestrator.domain.events import EventType, NewEvent
 from orchestrator.domain.limits import START_TIMEOUT_S
 from orchestrator.domain.session import Session, SessionStatus
+from orchestrator.sandboxes import baseline
+from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.runtime import SandboxExit, SandboxLimits, SandboxSpec
 from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable, SandboxStartFailed
 from orchestrator.services.story import session_event
@@ -90,7 +92,7 @@ class Lifecycle:
 
     async def start(self, intent: SandboxIntent) -> None:
         """Make the session's first sandbox."""
-        await self._bring_up(intent)
+        await self._bring_up(intent, is_first=True)
 
     async def replace(self, intent: SandboxIntent, session: Session) -> None:
         """End what is there and make a fresh sandbox, as somebody asked."""
@@ -187,7 +189,7 @@ class Lifecycle:
                     raise
                 await asyncio.sleep(wait)
 
-    async def _bring_up(self, intent: SandboxIntent) -> None:
+    async def _bring_up(self, intent: SandboxIntent, *, is_first: bool = False) -> None:
         session_id = intent.session_id
         self.exits.pop(session_id, None)
         began = time.monotonic()
@@ -201,6 +203,8 @@ class Lifecycle:
                 raise SandboxStartFailed(
                     f"The sandbox was not ready within {START_TIMEOUT_S:.0f} s. Try again."
                 ) from error
+            if is_first:
+                await _record_baseline(session_id, path)
         self.served[session_id] = intent.generation
         await self._move(session_id, "ready", {"starting", "restarting"})
         elapsed_ms = round((time.monotonic() - began) * 1000)
@@ -250,6 +254,17 @@ class Lifecycle:
             await self._store.sessions.update(session_id, change, events)
         except (SessionNotFound, SessionNotReady) as gone:
             raise Superseded from gone
+
+
+async def _record_baseline(session_id: str, channel_path: str) -> None:
+    """Keep what the project is now, for `/diff`; a session lives without it."""
+    try:
+        async with await Channel.connect(channel_path) as channel:
+            recorded = await baseline.record(channel)
+    except JidoError as error:
+        _log.warning("baseline.missing", session_id=session_id, detail=error.detail)
+    else:
+        _log.debug("baseline.recorded", session_id=session_id, recorded=recorded)
 
 
 def _crash_event(ended: SandboxExit, *, restarting: bool) -> NewEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 
 import pytest
@@ -48,3 +49,20 @@ async def test_a_channel_that_stays_away_is_refused_in_time(stage: Stage) -> Non
         await execution.lua(session.id, "return 1", None)
     assert isinstance(refusal.value, ChannelClosed)
     assert 0.5 * PATIENCE_S < time.monotonic() - began < PATIENCE_S + 2
+
+
+async def test_changes_are_those_since_the_session_began(stage: Stage) -> None:
+    project = stage.project("diff")
+    for words in (["init", "--quiet"], ["add", "--all"]):
+        await asyncio.to_thread(subprocess.run, ["git", *words], cwd=project, check=True)
+    (project / "mine").write_text("before\n")
+    await stage.start()
+    session = await stage.claim(project)
+    await stage.reaches(session.id, "ready")
+    execution = ExecutionService(stage.store, stage.settings)
+    assert (await execution.diff(session.id)).files == []
+    script = "jido.write_file('made', 'inside') jido.write_file('mine', 'after')"
+    assert (await execution.lua(session.id, script, None)).ok
+    await stage.restart(session.id)
+    changed = await execution.diff(session.id)
+    assert [(c.path, c.status) for c in changed.files] == [("made", "added"), ("mine", "modified")]

@@ -21,6 +21,7 @@ WIDER = {"sandbox": {"memory": "333m", "cpus": 1.5, "pids": 99}, "approval": "ed
 
 @pytest_asyncio.fixture
 async def services(quiet_stage: Stage) -> Services:
+    quiet_stage.changes["model"] = "offline:demo"
     await quiet_stage.start()
     await quiet_stage.announced()
     return build_services(quiet_stage.store, quiet_stage.settings)
@@ -134,6 +135,7 @@ async def test_a_broken_list_of_trust_is_named(quiet_stage: Stage, services: Ser
 
 async def test_a_network_that_the_runtime_lacks_fails_the_session(stage: Stage) -> None:
     project = project_saying(stage, {"sandbox": {"network": "allowlist"}})
+    stage.changes["model"] = "offline:demo"
     trust(stage, project)
     await stage.start()
     await stage.announced()

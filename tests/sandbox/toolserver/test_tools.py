@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,19 +89,6 @@ async def test_the_project_is_searched(tools: SandboxTools, server: ToolServer) 
     assert await tools.glob("**/*.py") == ["src/a.py"]
     hits = await tools.grep("needle", ignore_case=True, glob="*.py")
     assert [(hit.path, hit.line, hit.text) for hit in hits] == [("src/a.py", 1, "Needle")]
-
-
-async def test_changes_are_those_git_knows(tools: SandboxTools, server: ToolServer) -> None:
-    assert await tools.diff() == ""
-    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    (server.root / "old").write_text("one\n")
-    for words in (["init", "-q"], ["add", "old"], [*author, "commit", "-qm", "x"]):
-        await asyncio.to_thread(subprocess.run, ["git", *words], cwd=server.root, check=True)
-    (server.root / "old").write_text("two\n")
-    (server.root / "new").write_text("new\n")
-    changes = await tools.diff()
-    assert "-one\n+two\n" in changes
-    assert changes.endswith("new file: new\n")
 
 
 async def test_the_workspace_adds_its_environment(workspace: SandboxWorkspace) -> None:
