@@ -1,6 +1,6 @@
 """Saved sessions: list, resume, delete.
 
-Owns the order of a resume: rate, file, directory, slot, conversation. Refuses to
+Owns the order of a resume: rate, file, directory, slot with conversation. Refuses to
 delete what it resumes: the file stays until a newer save replaces it.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from orchestrator.archive.archive import Archive
-from orchestrator.archive.document import Contents, Header
+from orchestrator.archive.document import Header
 from orchestrator.domain.errors import ProjectAlreadyOpen
 from orchestrator.domain.limits import RESUMES_PER_MINUTE, RESUMES_PER_MINUTE_ALL
 from orchestrator.domain.session import Session
 from orchestrator.services.clock import now
 from orchestrator.services.starting import Starter
 from orchestrator.store.facade import Store
+from orchestrator.store.history import Conversation
 from orchestrator.store.rates import Rate
 from orchestrator.wire.bodies import SavedSession
 
@@ -59,19 +60,8 @@ class SavedService:
             )
         found = await self._starter.inspect(project_path or header.project_path)
         session = _revived(header, found.real_path, found.language)
-        claimed = await self._starter.claim(session, found)
-        await self._restore(claimed, contents)
-        return claimed
-
-    async def _restore(self, session: Session, contents: Contents) -> None:
-        """Give the session its conversation; without it, it must not live."""
-        try:
-            await self._store.history.replace(
-                session.id, contents.entries, contents.prompt_history, contents.todos
-            )
-        except BaseException:
-            await self._store.sessions.set_desired(session.id, "stopped")
-            raise
+        conversation = Conversation(contents.entries, contents.prompt_history, contents.todos)
+        return await self._starter.claim(session, found, conversation=conversation)
 
 
 def _revived(header: Header, real_path: str, language: str | None) -> Session:

@@ -21,6 +21,7 @@ from orchestrator.services.story import session_event
 from orchestrator.services.trust import terms
 from orchestrator.settings import Settings, parse_size
 from orchestrator.store.facade import Store
+from orchestrator.store.history import Conversation
 from orchestrator.store.intents import SandboxIntent
 
 INSPECT_TIMEOUT_S: Final = 15.0
@@ -80,9 +81,13 @@ class Starter:
         return unique_name(name_from_path(real_path), taken)
 
     async def claim(
-        self, session: Session, found: Inspection, events: Iterable[NewEvent] = ()
+        self,
+        session: Session,
+        found: Inspection,
+        events: Iterable[NewEvent] = (),
+        conversation: Conversation | None = None,
     ) -> Session:
-        """Record the session and what its sandbox should be, in one step.
+        """Record the session, what its sandbox should be and its conversation, in one step.
 
         Raises SessionLimitReached, ProjectAlreadyOpen or InvalidSettings.
         """
@@ -94,6 +99,7 @@ class Starter:
             self._settings.max_sessions,
             story,
             approval=agreed.approval,
+            conversation=conversation,
         )
 
 

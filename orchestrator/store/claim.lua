@@ -1,10 +1,11 @@
 -- Takes a slot and a real path for a new session, or says who has them.
 -- KEYS: sessions, paths, counter of claims, session, its events, all events, their counter,
---       operation
--- ARGV: id, path, maximum, record, intent, approval, lifetime of the operation in ms, events,
---       channels
+--       operation, history, prompts, todos
+-- ARGV: id, path, maximum, record, intent, approval, lifetime of the operation in ms, entries,
+--       prompts, todos (none or one), events, channels
 local id, path, maximum, record, intent = take(), take(), tonumber(take()), take(), take()
 local approval, lifetime = take(), take()
+local entries, prompts, todos = take_list(), take_list(), take_list()
 if redis.call('EXISTS', KEYS[8]) == 1 then
   return {'done'}
 end
@@ -39,6 +40,16 @@ redis.call('HSET', KEYS[2], path, id)
 redis.call('DEL', KEYS[5])
 redis.call('HSET', KEYS[4], 'record', record, 'intent', intent, 'path', path,
   'approval', approval, 'version', 1, 'seq', 0)
+-- A resumed conversation is there as soon as its session is, or neither is.
+for _, entry in ipairs(entries) do
+  redis.call('RPUSH', KEYS[9], entry)
+end
+for _, prompt in ipairs(prompts) do
+  redis.call('RPUSH', KEYS[10], prompt)
+end
+if todos[1] then
+  redis.call('SET', KEYS[11], todos[1])
+end
 append_events(id, KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 redis.call('SET', KEYS[8], 0, 'PX', lifetime)
 publish_news()

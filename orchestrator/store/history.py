@@ -6,6 +6,7 @@ reader sees and what the model is sent, so that either is read without the other
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -71,27 +72,6 @@ class HistoryStore:
         models = (_model(row) for row in await self._rows(session_id, 0, 0))
         return [model for model in models if model is not None]
 
-    async def replace(
-        self,
-        session_id: str,
-        entries: list[HistoryEntry],
-        prompts: list[str] | None = None,
-        todos: list[Todo] | None = None,
-    ) -> None:
-        """Put a loaded conversation in place of the present one; None leaves a part as it is.
-
-        Raises SessionNotFound.
-        """
-        transaction = Transaction(session_id)
-        transaction.write("DEL", keys.history(session_id))
-        _push(transaction, keys.history(session_id), [encode_entry(entry) for entry in entries])
-        if prompts is not None:
-            transaction.write("DEL", keys.prompts(session_id))
-            _push(transaction, keys.prompts(session_id), [encode(p) for p in prompts])
-        if todos is not None:
-            transaction.write("SET", keys.todos(session_id), encode(todos))
-        await commit(self._connection, transaction)
-
     async def count(self, session_id: str) -> int:
         """Return how many entries the conversation has; 0 for an unknown session."""
         return int(await self._connection.ask("LLEN", keys.history(session_id)))
@@ -120,6 +100,24 @@ class HistoryStore:
 
 
 _PROMPT: Final = TypeAdapter(str)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """All that a resumed session begins with."""
+
+    entries: list[HistoryEntry]
+    prompts: list[str]
+    todos: list[Todo]
+
+
+def conversation_arguments(conversation: Conversation | None) -> list[Argument]:
+    """Return a conversation as the lists that `claim.lua` takes: entries, prompts, todos."""
+    if conversation is None:
+        return [0, 0, 0]
+    entries = [encode_entry(entry) for entry in conversation.entries]
+    prompts = [encode(prompt) for prompt in conversation.prompts]
+    return [len(entries), *entries, len(prompts), *prompts, 1, encode(conversation.todos)]
 
 
 def encode_entry(entry: HistoryEntry) -> bytes:

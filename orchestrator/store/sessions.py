@@ -22,6 +22,7 @@ from orchestrator.domain.session import Session, may_follow
 from orchestrator.store import keys
 from orchestrator.store.codec import decode_object, encode
 from orchestrator.store.connection import Argument, Connection
+from orchestrator.store.history import Conversation, conversation_arguments
 from orchestrator.store.intents import Desired, SandboxIntent
 from orchestrator.store.transaction import (
     OPERATION_LIFETIME_MS,
@@ -54,10 +55,12 @@ class SessionStore:
         events: list[NewEvent],
         *,
         approval: str | None = None,
+        conversation: Conversation | None = None,
     ) -> Session:
         """Take a slot and the real path for `session`, write its record and first events.
 
         `approval` is what the agent may do unasked; None takes the installation's setting.
+        `conversation` is what the session begins with; None begins an empty one.
         Raises ProjectAlreadyOpen(session_id=) when a live session has the path, one above it or
         one beneath it, and SessionLimitReached(current=, max=, sessions=[{id, name}]) when
         `maximum` are live.
@@ -70,6 +73,7 @@ class SessionStore:
             encode(intent),
             approval or "",
             OPERATION_LIFETIME_MS,
+            *conversation_arguments(conversation),
             *event_arguments(events),
             *channel_arguments(session.id, events, [keys.SUPERVISOR_TOPIC]),
         ]
@@ -82,6 +86,9 @@ class SessionStore:
             keys.ALL_EVENTS,
             keys.ALL_EVENTS_COUNTER,
             keys.operation(new_id()),
+            keys.history(session.id),
+            keys.prompts(session.id),
+            keys.todos(session.id),
         ]
         outcome, *rest = await self._connection.run("claim", names, arguments)
         if outcome == "open":

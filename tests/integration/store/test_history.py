@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.domain.errors import InvalidArgument, SessionNotFound
+from orchestrator.domain.errors import InvalidArgument, ProjectAlreadyOpen, SessionNotFound
 from orchestrator.domain.history import HistoryEntry
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.message import Message, TextPart, Todo
 from orchestrator.store.facade import Store
-from tests.integration.store.builders import a_notice, claimed
+from orchestrator.store.history import Conversation
+from tests.integration.store.builders import a_notice, a_session, an_intent, claimed, created
 
 
 def said(text: str) -> Message:
@@ -75,18 +76,29 @@ async def test_a_foreign_cursor_is_refused(store: Store) -> None:
             await store.history.messages(session.id, cursor, 1)
 
 
-async def test_replacing_puts_a_loaded_conversation_in_place(store: Store) -> None:
-    session = await claimed(store)
-    await store.history.append(session.id, [both("old")], [])
+async def test_a_resumed_conversation_is_there_as_soon_as_its_session(store: Store) -> None:
     todo = Todo(id="1", content="Test")
     entries = [both(str(n)) for n in range(1203)]
-    await store.history.replace(session.id, entries, ["p\n1", "p2"], [todo])
+    session = a_session("/home/somebody/project")
+    began = Conversation(entries, ["p\n1", "p2"], [todo])
+    await store.sessions.claim(
+        session, an_intent(session), 10, [created(session)], conversation=began
+    )
     assert await store.history.entries(session.id) == entries
     assert await store.history.prompts(session.id) == ["p\n1", "p2"]
     assert await store.history.todos(session.id) == [todo]
-    await store.history.replace(session.id, [])
-    assert await store.history.count(session.id) == 0
-    assert await store.history.todos(session.id) == [todo]
+    assert (await store.sessions.get(session.id)).last_seq == 1
+
+
+async def test_a_refused_claim_leaves_no_conversation(store: Store) -> None:
+    await claimed(store)
+    late = a_session("/home/somebody/project")
+    with pytest.raises(ProjectAlreadyOpen):
+        await store.sessions.claim(
+            late, an_intent(late), 10, [], conversation=Conversation([both("x")], ["p"], [])
+        )
+    assert await store.history.count(late.id) == 0
+    assert await store.history.prompts(late.id) == []
 
 
 async def test_todos_are_replaced_with_their_event(store: Store) -> None:
