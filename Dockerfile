@@ -19,6 +19,7 @@ COPY pyproject.toml README.md /src/
 COPY orchestrator /src/orchestrator
 COPY sandbox_image /src/sandbox_image
 COPY tui /src/tui
+COPY examples /src/examples
 RUN /opt/jido/bin/pip install --no-cache-dir --quiet --no-deps --no-build-isolation /src
 
 FROM ${BASE} AS redis

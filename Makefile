@@ -20,7 +20,8 @@ help: ## Show this list
 
 run: .venv/.runtime ## Open the client on PROJECT (without a terminal: a headless tour)
 	@scripts/sandbox-image --if-engine
-	@JIDO_PROJECT_ROOTS="$(HOSTED)" $(BIN)/jido-tui "$(PROJECT)"
+	@if [ -t 0 ] && [ -t 1 ]; then set -- "$(PROJECT)"; else set --; fi; \
+		JIDO_PROJECT_ROOTS="$(HOSTED)" exec $(BIN)/jido-tui "$$@"
 
 test: .venv/.development ## Check everything, then run every test this machine can run
 	@scripts/test-machine

@@ -114,7 +114,9 @@ class Work:
             self._tell(SessionOpened(await self.api.create(project_path)))
         except Refused as refused:
             other = fields.raw(refused.body, "session_id")
-            if refused.code == "project_already_open" and other:
+            # An overlap names the session of another directory, not of the one meant.
+            here = other and not fields.raw(refused.body, "overlaps")
+            if refused.code == "project_already_open" and here:
                 self._tell(SessionOpened(await self.api.session(other)))
                 return
             text = refused.detail

@@ -10,7 +10,13 @@ import asyncio
 import time
 from typing import Any, Final
 
-from orchestrator.domain.models import OFFLINE_MODEL, OFFLINE_PROVIDER, SessionConfig, parse_model
+from orchestrator.domain.models import (
+    OFFLINE_MODEL,
+    OFFLINE_PROVIDER,
+    ConfigChange,
+    SessionConfig,
+    parse_model,
+)
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
 from orchestrator.wire.bodies import ModelInfo, Models
@@ -100,6 +106,15 @@ class ModelService:
             if configured is not None and provider in configured:
                 return next(entry for entry in CATALOGUE if entry[0] == provider)
         return OFFLINE_PROVIDER, OFFLINE_MODEL
+
+
+def with_model(change: ConfigChange, config: SessionConfig) -> ConfigChange:
+    """Return `change` with the default model of a provider that is named without one."""
+    provider = change.provider
+    if provider is None or change.model is not None or provider == config.provider:
+        return change
+    model = next((model for other, model in CATALOGUE if other == provider), None)
+    return change if model is None else change.model_copy(update={"model": model})
 
 
 def _providers(announced: dict[str, Any]) -> frozenset[str]:

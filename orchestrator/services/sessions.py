@@ -19,7 +19,7 @@ from orchestrator.domain.models import ConfigChange, merge_config
 from orchestrator.domain.names import validate_name
 from orchestrator.domain.session import Session
 from orchestrator.services.clock import now
-from orchestrator.services.model_choice import ModelService
+from orchestrator.services.model_choice import ModelService, with_model
 from orchestrator.services.project_settings import apply_project
 from orchestrator.services.saving import Saving
 from orchestrator.services.starting import Starter
@@ -71,7 +71,7 @@ class SessionService:
         base = await self._models.default(is_named=is_named)
         config = apply_project(base, found.real_path, found.settings)
         if change is not None:
-            config = merge_config(config, change)
+            config = merge_config(config, with_model(change, config))
         moment = now()
         session = Session(
             id=new_id(),
@@ -116,7 +116,9 @@ class SessionService:
         chosen = validate_name(name) if name is not None else None
 
         def changed(session: Session) -> Session:
-            config = session.config if change is None else merge_config(session.config, change)
+            config = session.config
+            if change is not None:
+                config = merge_config(config, with_model(change, config))
             fields = {"name": chosen or session.name, "config": config}
             if fields == {"name": session.name, "config": session.config}:
                 return session

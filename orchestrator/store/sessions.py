@@ -212,6 +212,7 @@ def _overlapping(path: str, session_id: str, other: str) -> ProjectAlreadyOpen:
         f"{path} overlaps with {other}, which is open in session {session_id}: one directory "
         "holds the other, so their sandboxes would share files. Close that session first.",
         session_id=session_id,
+        overlaps=other,
     )
 
 

@@ -37,7 +37,7 @@ def _explain(desk: Desk, refused: Refused) -> None:
     """Tell a refusal in the server's words, and go where it points."""
     if refused.code == "project_already_open":
         other = fields.raw(refused.body, "session_id")
-        if other in desk.workspace.sessions:
+        if other in desk.workspace.sessions and not fields.raw(refused.body, "overlaps"):
             desk.tell(Focused(other))
             desk.say("That project is open already: here it is.", "info")
             return
