@@ -96,7 +96,8 @@ class Stream:
 
     async def _bounded(self, read: Any) -> bytes:
         try:
-            data: bytes = await asyncio.wait_for(read, self.idle_timeout_s)
+            async with asyncio.timeout(self.idle_timeout_s):
+                data: bytes = await read
         except TimeoutError:
             raise Unreachable("The server fell silent.") from None
         except (OSError, EOFError, asyncio.LimitOverrunError) as fault:
@@ -165,10 +166,10 @@ class Http:
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
-            return await asyncio.wait_for(
-                asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=_LINE_LIMIT),
-                CONNECT_TIMEOUT_S,
-            )
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await asyncio.open_connection(
+                    self._host, self._port, ssl=self._tls, limit=_LINE_LIMIT
+                )
         except (OSError, TimeoutError) as fault:
             raise Unreachable(f"No server answers at {self.url}.") from fault
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from tui.client import Api, Refused, Unreachable
 from tui.feed import PAUSES_S, Feed
@@ -33,6 +33,10 @@ from tui.state.workspace import Workspace
 
 FINAL = frozenset({401, 403})
 """Statuses that no repetition changes."""
+
+
+_STOPPED_S: Final = 2.0
+"""Seconds that leaving waits for tasks under way."""
 
 
 class Work:
@@ -58,9 +62,8 @@ class Work:
         tasks = [*self._feeds.values(), *self._tasks]
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOPPED_S)
 
     def attend(self) -> None:
         """Follow every open session, let go of closed ones, send what waits."""

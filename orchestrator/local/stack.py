@@ -134,20 +134,23 @@ class Stack:
                             f"The {child.program.name} does not start: {child.reason()}"
                         )
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), _POLL_S)
+                    async with asyncio.timeout(_POLL_S):
+                        await self._stop.wait()
         return False
 
     async def _until_stopped(self, children: list[Child]) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _HOUSEKEEPING_S)
+                async with asyncio.timeout(_HOUSEKEEPING_S):
+                    await self._stop.wait()
             for child in children:
                 await asyncio.to_thread(child.rotate)
 
     async def _close_sessions(self) -> None:
         """Save and close what is open; a stack that cannot any more leaves it to the next start."""
         with contextlib.suppress(JidoError, TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(close_sessions, self._api), _SAVE_S)
+            async with asyncio.timeout(_SAVE_S):
+                await asyncio.to_thread(close_sessions, self._api)
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()

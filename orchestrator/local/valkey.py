@@ -70,7 +70,8 @@ async def answers(socket_path: Path) -> bool:
         return False
     try:
         writer.write(b"*1\r\n$4\r\nPING\r\n")
-        return (await asyncio.wait_for(reader.readline(), 2.0)).startswith(b"+PONG")
+        async with asyncio.timeout(2.0):
+            return (await reader.readline()).startswith(b"+PONG")
     except (OSError, TimeoutError):
         return False
     finally:

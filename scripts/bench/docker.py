@@ -27,7 +27,8 @@ LABEL = f"jido.bench={new_id()}"
 async def answers() -> bool:
     """Say whether an engine answers."""
     try:
-        await asyncio.wait_for(run(["docker", "info", "--format", "{{.ID}}"]), 10)
+        async with asyncio.timeout(10):
+            await run(["docker", "info", "--format", "{{.ID}}"])
     except (OSError, TimeoutError, ProgramFailed):
         return False
     return True
