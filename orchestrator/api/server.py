@@ -59,7 +59,7 @@ def bind(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host.strip("[]"), settings.port))
         listener.listen(256)
-    except BaseException:
+    except BaseException:  # raised again once cleaned up
         listener.close()
         raise
     listener.setblocking(False)

@@ -127,7 +127,7 @@ def write(directory: Path, session_id: str, data: bytes) -> None:
     try:
         _write_new(temporary, data)
         temporary.rename(_path(directory, session_id))
-    except BaseException:
+    except BaseException:  # raised again once cleaned up
         temporary.unlink(missing_ok=True)
         raise
     _synchronise(directory)

@@ -37,6 +37,7 @@ code that raises them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class JidoError(Exception):
     code: ClassVar[str] = "internal"
     title: ClassVar[str] = "Internal error"
 
+    def __init_subclass__(cls) -> None:
+        """Make a title of the class's name, unless it has one of its own."""
+        if "title" not in cls.__dict__:
+            cls.title = re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).capitalize()
+
     def __init__(self, detail: str, **extra: JsonValue) -> None:
         """Keep `detail` for people and `extra`, JSON values, for programs."""
         super().__init__(detail)
@@ -61,77 +67,66 @@ class InvalidRequest(JidoError):
     """The caller must change what it asks."""
 
     code = "invalid_request"
-    title = "Invalid request"
 
 
 class ProjectPathMissing(InvalidRequest):
     """No path was given."""
 
     code = "project_path_missing"
-    title = "Project path missing"
 
 
 class ProjectPathTooLong(InvalidRequest):
     """The path exceeds 4096 bytes."""
 
     code = "project_path_too_long"
-    title = "Project path too long"
 
 
 class ProjectPathNotAbsolute(InvalidRequest):
     """The path does not start at the root."""
 
     code = "project_path_not_absolute"
-    title = "Project path not absolute"
 
 
 class ProjectPathNotFound(InvalidRequest):
     """Nothing exists there."""
 
     code = "project_path_not_found"
-    title = "Project path not found"
 
 
 class ProjectPathNotDirectory(InvalidRequest):
     """Something exists there, but no directory."""
 
     code = "project_path_not_directory"
-    title = "Project path is not a directory"
 
 
 class ProjectPathNotAllowed(InvalidRequest):
     """Outside the project roots, a system directory, or the home directory itself."""
 
     code = "project_path_not_allowed"
-    title = "Project path not allowed"
 
 
 class ProjectPathPermissionDenied(InvalidRequest):
     """The directory cannot be read by its own owner."""
 
     code = "project_path_permission_denied"
-    title = "Project path permission denied"
 
 
 class InvalidName(InvalidRequest):
     """A session name is empty or holds control characters."""
 
     code = "invalid_name"
-    title = "Invalid name"
 
 
 class NameTooLong(InvalidRequest):
     """A session name exceeds 50 characters."""
 
     code = "name_too_long"
-    title = "Name too long"
 
 
 class InvalidTemperature(InvalidRequest):
     """Outside 0 to 2."""
 
     code = "invalid_temperature"
-    title = "Invalid temperature"
 
 
 class InvalidMaxTokens(InvalidRequest):
@@ -145,182 +140,156 @@ class UnknownProvider(InvalidRequest):
     """The part of a model name before the colon is not known."""
 
     code = "unknown_provider"
-    title = "Unknown provider"
 
 
 class UnknownModelFormat(InvalidRequest):
     """A model is not written `provider:model`."""
 
     code = "unknown_model_format"
-    title = "Unknown model format"
 
 
 class PromptEmpty(InvalidRequest):
     """A prompt holds nothing but white space."""
 
     code = "prompt_empty"
-    title = "Prompt empty"
 
 
 class PromptTooLong(InvalidRequest):
     """A prompt exceeds 100,000 bytes."""
 
     code = "prompt_too_long"
-    title = "Prompt too long"
 
 
 class InvalidArgument(InvalidRequest):
     """Any other argument out of its range."""
 
     code = "invalid_argument"
-    title = "Invalid argument"
 
 
 class InvalidSettings(InvalidRequest):
     """A settings file or variable is unreadable, or names an unknown key."""
 
     code = "invalid_settings"
-    title = "Invalid settings"
 
 
 class BodyTooLarge(InvalidRequest):
     """A request carries more bytes than its call takes."""
 
     code = "body_too_large"
-    title = "Body too large"
 
 
 class SavedSessionUnreadable(InvalidRequest):
     """A saved session is truncated, damaged or fails its checksum."""
 
     code = "saved_session_damaged"
-    title = "Saved session damaged"
 
 
 class SavedSessionTooLarge(InvalidRequest):
     """A saved session exceeds 50 MiB."""
 
     code = "saved_session_too_large"
-    title = "Saved session too large"
 
 
 class SavedSessionVersion(InvalidRequest):
     """A saved session was written by a newer version."""
 
     code = "saved_session_version"
-    title = "Saved session version not supported"
 
 
 class SavedSessionOwner(InvalidRequest):
     """A saved session belongs to somebody else."""
 
     code = "saved_session_owner"
-    title = "Saved session has another owner"
 
 
 class Unauthorized(JidoError):
     """No bearer token, or a wrong one."""
 
     code = "unauthorized"
-    title = "Unauthorized"
 
 
 class Forbidden(JidoError):
     """A Host that is not served, or an origin that is not the owner's."""
 
     code = "forbidden"
-    title = "Forbidden"
 
 
 class MethodNotAllowed(JidoError):
     """The address exists, but not with this method."""
 
     code = "method_not_allowed"
-    title = "Method not allowed"
 
 
 class NotFound(JidoError):
     """The thing named does not exist."""
 
     code = "not_found"
-    title = "Not found"
 
 
 class SessionNotFound(NotFound):
     """No live session has this id."""
 
     code = "session_not_found"
-    title = "Session not found"
 
 
 class TurnNotFound(NotFound):
     """The session has no turn of this id."""
 
     code = "turn_not_found"
-    title = "Turn not found"
 
 
 class ApprovalNotFound(NotFound):
     """The turn asks for no approval of this call."""
 
     code = "approval_not_found"
-    title = "Approval not found"
 
 
 class SavedSessionNotFound(NotFound):
     """No saved session has this id."""
 
     code = "saved_session_not_found"
-    title = "Saved session not found"
 
 
 class Conflict(JidoError):
     """True at another time, or after another call."""
 
     code = "conflict"
-    title = "Conflict"
 
 
 class SessionLimitReached(Conflict):
     """As many sessions are live as the limit allows."""
 
     code = "session_limit_reached"
-    title = "Session limit reached"
 
 
 class ProjectAlreadyOpen(Conflict):
     """Another live session has the same real path."""
 
     code = "project_already_open"
-    title = "Project already open"
 
 
 class SessionNotReady(Conflict):
     """The session's sandbox is not ready to work."""
 
     code = "session_not_ready"
-    title = "Session not ready"
 
 
 class ApprovalAlreadyAnswered(Conflict):
     """Somebody answered first."""
 
     code = "approval_already_answered"
-    title = "Approval already answered"
 
 
 class SessionChanged(Conflict):
     """Another writer changed the record first; read it again."""
 
     code = "session_changed"
-    title = "Session changed meanwhile"
 
 
 class QueueFull(Conflict):
     """Too many prompts wait in this session."""
 
     code = "queue_full"
-    title = "Prompt queue full"
 
 
 class SavedLimitReached(Conflict):
@@ -334,109 +303,93 @@ class Gone(JidoError):
     """It existed once."""
 
     code = "gone"
-    title = "Gone"
 
 
 class EventsTrimmed(Gone):
     """The events after the given place are no longer kept; load the transcript instead."""
 
     code = "events_trimmed"
-    title = "Events trimmed"
 
 
 class TooManyRequests(JidoError):
     """A rate limit; `extra["retry_after_s"]` says how many seconds to wait."""
 
     code = "rate_limited"
-    title = "Too many requests"
 
 
 class Unavailable(JidoError):
     """A part of the system does not answer."""
 
     code = "unavailable"
-    title = "Unavailable"
 
 
 class StoreUnavailable(Unavailable):
     """Redis does not answer."""
 
     code = "store_unavailable"
-    title = "Store unavailable"
 
 
 class SupervisorUnavailable(Unavailable):
     """No supervisor answers."""
 
     code = "supervisor_unavailable"
-    title = "Supervisor unavailable"
 
 
 class SandboxUnavailable(Unavailable):
     """The session's sandbox does not answer."""
 
     code = "sandbox_unavailable"
-    title = "Sandbox unavailable"
 
 
 class ArchiveUnavailable(Unavailable):
     """The directory of saved sessions cannot be used."""
 
     code = "archive_unavailable"
-    title = "Archive unavailable"
 
 
 class NoSpace(Unavailable):
     """The disk is full."""
 
     code = "no_space"
-    title = "No space left"
 
 
 class ModelError(JidoError):
     """The provider refused or failed."""
 
     code = "model_error"
-    title = "Model error"
 
 
 class ModelAuthenticationFailed(ModelError):
     """The key is missing or wrong; trying again cannot help."""
 
     code = "model_authentication_failed"
-    title = "Model authentication failed"
 
 
 class ModelRateLimited(ModelError):
     """The provider asks to slow down."""
 
     code = "model_rate_limited"
-    title = "Model rate limited"
 
 
 class ModelUnavailable(ModelError):
     """The provider does not answer or answers with a server error."""
 
     code = "model_unavailable"
-    title = "Model unavailable"
 
 
 class ModelNotFound(ModelError):
     """The provider does not know this model."""
 
     code = "model_not_found"
-    title = "Model not found"
 
 
 class ModelRequestRejected(ModelError):
     """The provider refused the request as it stands."""
 
     code = "model_request_rejected"
-    title = "Model request rejected"
 
 
 class BudgetReached(ModelError):
     """The turn may not ask the model again: its requests or its money are used up."""
 
     code = "budget_reached"
-    title = "Budget reached"

@@ -87,7 +87,7 @@ class BubblewrapRuntime:
             try:
                 await self._spawn(spec, layout, socket_path)
                 await self._await_hello(spec.session_id, socket_path)
-            except BaseException:
+            except BaseException:  # raised again once cleaned up
                 await asyncio.shield(self._end(spec.session_id, socket_path))
                 raise
 

@@ -229,7 +229,7 @@ def spawn(
                 first,
                 group,
             )
-        except BaseException as error:
+        except BaseException as error:  # translated or raised again
             # The whole process group: a first process that waits would go on at our end of file.
             with suppress(ProcessLookupError):
                 os.killpg(outer.pid, signal.SIGKILL)

@@ -96,7 +96,7 @@ class Channel(asyncio.Protocol):
                 transport.abort()
             reason = error.strerror or "it did not answer in time"
             raise ChannelClosed(f"the sandbox cannot be reached: {reason}") from None
-        except BaseException:
+        except BaseException:  # raised again once cleaned up
             if transport is not None:
                 transport.abort()
             raise
@@ -168,7 +168,7 @@ class Channel(asyncio.Protocol):
         try:
             await self._pump(pending, on_stream)
             return await pending.future
-        except BaseException:
+        except BaseException:  # raised again once cleaned up
             self._abandon(identity)
             raise
 

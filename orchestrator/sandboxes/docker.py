@@ -102,7 +102,7 @@ class DockerRuntime:
                 container_id = await self._containers.create(arguments)
                 await self._containers.start(container_id)
                 await self._serve(spec.session_id, container_id, socket_path)
-            except BaseException:
+            except BaseException:  # raised again once cleaned up
                 await asyncio.shield(self._end(spec.session_id))
                 raise
 

@@ -176,7 +176,7 @@ async def open_exec(address: EngineAddress, version: str, exec_id: str) -> ExecS
             status, _ = await _read_head(reader)
         if status not in (101, 200):
             raise StreamBroken(f"the engine refused the command with status {status}")
-    except BaseException:
+    except BaseException:  # raised again once cleaned up
         writer.close()
         raise
     return ExecStream(reader, writer)

@@ -320,7 +320,7 @@ def _write(name: str, directory: int, content: bytes, mode: int) -> None:
             file.write(content)
             os.fchmod(file.fileno(), mode)
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
+    except BaseException:  # raised again once cleaned up
         with suppress(OSError):
             os.unlink(temporary, dir_fd=directory)
         raise

@@ -107,7 +107,7 @@ class Relay:
             self._server = await asyncio.start_unix_server(
                 self._accept, sock=listener, limit=COPY_BYTES
             )
-        except BaseException:
+        except BaseException:  # raised again once cleaned up
             await self.close()
             raise
 
@@ -186,7 +186,7 @@ class Relay:
         upstream = await self._connect()
         try:
             return _Greeted(upstream, await read_hello(upstream))
-        except BaseException:
+        except BaseException:  # raised again once cleaned up
             upstream.close()
             raise
 

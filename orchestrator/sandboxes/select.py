@@ -60,7 +60,7 @@ async def _docker(
     try:
         await runtime.check()
         await runtime.require_oci_runtime(oci_runtime)
-    except BaseException:
+    except BaseException:  # raised again once cleaned up
         await runtime.close()
         raise
     return runtime
@@ -77,7 +77,7 @@ async def _bubblewrap(
     runtime = BubblewrapRuntime(instance_id, state_directory)
     try:
         await runtime.check()
-    except BaseException:
+    except BaseException:  # raised again once cleaned up
         await runtime.close()
         raise
     return runtime
