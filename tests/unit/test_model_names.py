@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
 from orchestrator.domain.errors import JidoError
 from orchestrator.domain.models import ConfigChange, SessionConfig, merge_config
+from orchestrator.services.model_choice import with_model
 
 
 @pytest.mark.parametrize(
@@ -55,3 +58,19 @@ def test_an_explicit_zero_counts_and_the_rest_stays() -> None:
     present = SessionConfig(temperature=0.7, max_tokens=9)
     merged = merge_config(present, ConfigChange(temperature=0.0))
     assert (merged.temperature, merged.max_tokens) == (0.0, 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"provider": "ollama"}, "ollama:qwen3-coder"),
+        ({"provider": "ollama", "model": "mine"}, "ollama:mine"),
+        ({"provider": "offline"}, "offline:demo"),
+        ({"temperature": 0.0}, "openai:kept"),
+        ({"provider": "openai"}, "openai:kept"),
+    ],
+)
+def test_a_provider_named_alone_brings_its_model(change: dict[str, Any], expected: str) -> None:
+    config = SessionConfig(provider="openai", model="kept")
+    wanted = ConfigChange.model_validate(change)
+    assert merge_config(config, with_model(wanted, config)).qualified == expected

@@ -65,7 +65,7 @@ async def test_nested_paths_are_not_open_together(store: Store, first: str, seco
     live = await claimed(store, first)
     with pytest.raises(ProjectAlreadyOpen, match="overlaps") as refusal:
         await claimed(store, second)
-    assert refusal.value.extra == {"session_id": live.id}
+    assert refusal.value.extra == {"session_id": live.id, "overlaps": first}
     assert first in refusal.value.detail
     await store.sessions.remove(live.id, [])
     assert await claimed(store, second)
