@@ -37,6 +37,12 @@ def require_bubblewrap() -> None:
         _missing(error.detail)
 
 
+def require(condition: bool, what: str) -> None:
+    """Need `condition`; `what` says what the machine lacks without it."""
+    if not condition:
+        _missing(what)
+
+
 def _missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what, pytrace=False)

@@ -12,15 +12,14 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.requirements import require
+
 
 class Terminal:
     """One program in tmux; the screen stays when the program ends."""
 
     def __init__(self, columns: int, rows: int) -> None:
-        if shutil.which("tmux") is None:
-            if os.environ.get("CI") == "true":
-                pytest.fail("tmux is missing.", pytrace=False)
-            pytest.skip("tmux is missing.")
+        require(shutil.which("tmux") is not None, "tmux is missing.")
         self._socket = f"jido-test-{uuid.uuid4().hex[:8]}"
         self._size = ("-x", str(columns), "-y", str(rows))
 

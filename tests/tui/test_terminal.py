@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.requirements import require
 from tests.support.scripted_api import TOKEN, ScriptedApi
 from tests.tui.conftest import PROJECT
 
@@ -72,10 +73,7 @@ class Terminal:
 
 @pytest.fixture
 async def terminal(api: ScriptedApi) -> AsyncIterator[Terminal]:
-    if shutil.which("tmux") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("tmux is missing.", pytrace=False)
-        pytest.skip("tmux is missing.")
+    require(shutil.which("tmux") is not None, "tmux is missing.")
     shown = Terminal(100, 30)
     shown.start(api.url)
     yield shown

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import CommandLine, command_line, one_line, wait_until
-from tests.support.requirements import require_bubblewrap
+from tests.support.requirements import require, require_bubblewrap
 
 _EXAMPLE = Path(__file__).parents[3] / "examples" / "greeter"
 
@@ -75,8 +75,7 @@ class _Terminal:
 @pytest.fixture
 def terminal(alone: CommandLine) -> Iterator[_Terminal]:
     """Return a terminal in which the client is opened on a project."""
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is missing; the package of that name has it.")
+    require(shutil.which("tmux") is not None, "tmux is missing.")
     window = _Terminal(alone.projects.parent)
     variables = [
         f"{k}={v}" for k, v in alone.environment.items() if k.startswith(("JIDO_", "HOME"))

@@ -20,7 +20,7 @@ from orchestrator.sandboxes.runtime_errors import (
     RuntimeUnavailable,
 )
 from tests.support.docker import containers, docker, inspect
-from tests.support.requirements import SANDBOX_IMAGE, require_docker
+from tests.support.requirements import SANDBOX_IMAGE, require, require_docker
 from tests.support.sandboxes import LIMITS, Sandboxes
 
 pytestmark = pytest.mark.docker
@@ -121,8 +121,7 @@ async def test_a_sandbox_removed_by_somebody_is_gone(sandboxes: Sandboxes) -> No
 async def test_a_project_this_process_may_only_read_is_prepared_by_a_container(
     sandboxes: Sandboxes,
 ) -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can mount a project read-only for one process")
+    require(os.getuid() == 0, "Only root can mount a project read-only for one process.")
     project = sandboxes.project()
     spec = sandboxes.spec(project)
     await asyncio.to_thread(_start_where_read_only, sandboxes, spec, project)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.sandboxes.runtime_errors import UnsafeProjectLayout
+from tests.support.requirements import require
 from tests.support.sandboxes import LIMITS, Sandbox, Sandboxes
 
 PROTECTED = [".git/hooks/pre-commit", ".git/config", ".git/commondir", ".jido_code/settings.json"]
@@ -166,8 +167,7 @@ async def test_a_repository_with_a_work_tree_of_its_own_is_closed(sandboxes: San
 
 
 async def test_a_project_of_root(sandboxes: Sandboxes) -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can own a project of root")
+    require(os.getuid() == 0, "Only root can own a project of root.")
     sandboxes.owner = (0, 0)
     sandbox = await sandboxes.start()
     done = await sandbox.shell("id -u; touch made; grep CapEff /proc/self/status")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.requirements import require
 from tests.support.toolserver import SERVER, RawClient
 
 NOBODY = 65534
@@ -32,8 +33,8 @@ def project() -> Iterator[Path]:
 @pytest.fixture
 def client(project: Path) -> Iterator[RawClient]:
     """A client of a server that owns the project and is not root."""
-    if os.geteuid() != 0 or not os.access(PYTHON, os.X_OK):
-        pytest.skip("only root can become another user, with the system's Python")
+    able = os.geteuid() == 0 and os.access(PYTHON, os.X_OK)
+    require(able, "Only root can become another user, with the system's Python.")
     copy = project.parent / "toolserver"
     shutil.copytree(SERVER, copy, ignore=shutil.ignore_patterns("__pycache__"))
     path = project.parent / "socket"
