@@ -28,7 +28,7 @@ from tui.state.outcomes import (
     SessionsListed,
     Told,
 )
-from tui.state.session import Ask, SessionState
+from tui.state.session import Ask, SessionState, Waiting
 from tui.state.workspace import Workspace
 
 FINAL = frozenset({401, 403})
@@ -48,7 +48,8 @@ class Work:
         self._workspace = workspace
         self._tell = tell
         self._feeds: dict[str, asyncio.Task[None]] = {}
-        self._sending: set[str] = set()
+        self._sending: dict[str, str] = {}
+        """By session, the key of the prompt last begun; a key is begun once."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -70,15 +71,19 @@ class Work:
         open_ids = set(self._workspace.sessions)
         for gone in set(self._feeds) - open_ids:
             self._feeds.pop(gone).cancel()
+            self._sending.pop(gone, None)
         for session_id in open_ids - set(self._feeds):
             feed = Feed(self.api, session_id, self._tell)
             task = asyncio.get_running_loop().create_task(feed.run())
             task.add_done_callback(self._ended)
             self._feeds[session_id] = task
         for session in self._workspace.sessions.values():
-            if session.outbox and session.status == "ready" and session.id not in self._sending:
-                self._sending.add(session.id)
-                self.begin(self._send(session))
+            # A prompt stays in the outbox until its outcome is reduced, which is later than its
+            # answer; so its key decides whether it was begun, not whether a task still runs.
+            first = session.outbox[0] if session.outbox and session.status == "ready" else None
+            if first is not None and self._sending.get(session.id) != first.key:
+                self._sending[session.id] = first.key
+                self.begin(self._send(session.id, first))
 
     async def start(self, project_path: str) -> None:
         """Find the live sessions and the one of this project, waiting for the server."""
@@ -128,25 +133,22 @@ class Work:
                 text += " Running: " + ", ".join(names) + "."
             self._tell(Told("", "error", text))
 
-    async def _send(self, session: SessionState) -> None:
-        """Send the first prompt that waits; its outcome has the next one sent."""
-        waiting, attempt = session.outbox[0], 0
-        try:
-            while session.id in self._workspace.sessions:
-                try:
-                    turn = await self.api.start_turn(session.id, waiting.text, waiting.key)
-                    self._tell(PromptAccepted(session.id, waiting.key, turn))
+    async def _send(self, session_id: str, waiting: Waiting) -> None:
+        """Send one prompt until it has an outcome; that has the next one sent."""
+        attempt = 0
+        while session_id in self._workspace.sessions:
+            try:
+                turn = await self.api.start_turn(session_id, waiting.text, waiting.key)
+                self._tell(PromptAccepted(session_id, waiting.key, turn))
+                return
+            except Refused as refused:
+                if refused.code != "session_not_ready" and refused.status < 500:
+                    self._tell(PromptRefused(session_id, waiting.key, refused.detail))
                     return
-                except Refused as refused:
-                    if refused.code != "session_not_ready" and refused.status < 500:
-                        self._tell(PromptRefused(session.id, waiting.key, refused.detail))
-                        return
-                except Unreachable:
-                    pass
-                await asyncio.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
-                attempt += 1
-        finally:
-            self._sending.discard(session.id)
+            except Unreachable:
+                pass
+            await asyncio.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
+            attempt += 1
 
     async def cancel(self, session: SessionState) -> None:
         """Stop the turn under way."""
