@@ -37,6 +37,7 @@ check: .venv/.development ## The gate: format, lint, types, import contracts, si
 
 format: .venv/.development ## Rewrite the code in the project's format
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	@scripts/stamp-image >/dev/null
 
 bench: .venv/.development ## Measure, beside bare Docker in the same run
 	@$(BIN)/python -m scripts.bench

@@ -15,19 +15,16 @@ from typing import Any, Final
 
 import docker
 
-from orchestrator.sandboxes.channel import WIRE_VERSION
 from orchestrator.sandboxes.docker_container import INSTANCE_LABEL, RELAY, SESSION_LABEL
 from orchestrator.sandboxes.docker_engine import Engine, EngineConflict, EngineNotFound
 from orchestrator.sandboxes.docker_stream import ExecStream, StreamBroken, open_exec
+from orchestrator.sandboxes.image_sources import SOURCES_LABEL, sources_digest
 from orchestrator.sandboxes.runtime_errors import (
     ImageMissing,
     ImageOutdated,
     SandboxStartFailed,
     SandboxStopFailed,
 )
-
-WIRE_LABEL: Final = "jido.image.wire"
-"""Label of an image: the version of the wire that its tool server speaks."""
 
 REMOVAL_TIMEOUT_S: Final = 15.0
 """Seconds in which a container that is being removed must be gone."""
@@ -69,7 +66,7 @@ class Containers:
         return self._facts
 
     async def require_image(self, image: str) -> None:
-        """Return when the engine has the image, made for this program's version.
+        """Return when the engine has the image, made of this program's sources.
 
         Raises ImageMissing, ImageOutdated.
         """
@@ -78,7 +75,7 @@ class Containers:
         except EngineNotFound as error:
             raise _image_missing(image) from error
         labels = (facts.get("Config") or {}).get("Labels") or {}
-        if labels.get(WIRE_LABEL) != str(WIRE_VERSION):
+        if labels.get(SOURCES_LABEL) != sources_digest():
             raise ImageOutdated(
                 f"The image {image} was made for another version of Jido Code. Rebuild it with "
                 "`make image` (with Compose: `docker compose build`), or name another with "

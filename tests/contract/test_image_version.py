@@ -1,38 +1,42 @@
-"""One version binds the tool server, its image and this program.
+"""One digest binds the tool server, its image and this program.
 
 An image carries a copy of the tool server, so code and image can come from different times.
 """
 
 from __future__ import annotations
 
-import re
-from hashlib import sha256
+import shutil
 from pathlib import Path
 
+import pytest
+
 from orchestrator.sandboxes.channel import WIRE_VERSION
+from orchestrator.sandboxes.image_sources import (
+    SOURCES_LABEL,
+    digest_of,
+    image_directory,
+    sources_digest,
+)
 from sandbox_image.toolserver import server
 
-IMAGE = Path(server.__file__).parents[1]
 
-VERSION = 1
-SOURCES = "bda2096b7c9671ad"
-"""The version and the digest of what it names. When the digest differs: raise the version in
-`toolserver/server.py`, `sandboxes/channel.py` and the Dockerfile's label, so that older images are
-refused, then put both here. Only what changes nothing inside, such as a comment, may keep it."""
+def test_image_and_program_speak_one_wire() -> None:
+    assert server.WIRE_VERSION == WIRE_VERSION
 
 
-def sources_digest() -> str:
-    """Digest of all that is copied into the image, and of how it is made."""
-    files = [IMAGE / "Dockerfile", *IMAGE.rglob("*.py"), *IMAGE.rglob("*.lua")]
-    lines = [f"{path.relative_to(IMAGE)} {sha256(path.read_bytes()).hexdigest()}" for path in files]
-    return sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+def test_the_recipe_carries_the_digest_of_its_sources() -> None:
+    label = f"LABEL {SOURCES_LABEL}={sources_digest()}\n"
+    recipe = (image_directory() / "Dockerfile").read_text()
+    assert label in recipe, "Run scripts/stamp-image after a change in sandbox_image/."
 
 
-def test_image_and_program_name_one_version() -> None:
-    label = re.search(r"^LABEL jido\.image\.wire=(\d+)$", (IMAGE / "Dockerfile").read_text(), re.M)
-    assert label is not None
-    assert int(label[1]) == WIRE_VERSION == server.WIRE_VERSION == VERSION
-
-
-def test_a_changed_tool_server_has_a_version_of_its_own() -> None:
-    assert sources_digest() == SOURCES, f"the image's sources changed: {sources_digest()}"
+@pytest.mark.parametrize("name", ["Dockerfile", "lua/tools.lua", "toolserver/server.py"])
+def test_any_change_changes_the_digest_and_a_stamp_does_not(tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "image"
+    shutil.copytree(image_directory(), copy)
+    recipe = copy / "Dockerfile"
+    recipe.write_text(recipe.read_text().replace(f"{SOURCES_LABEL}=", f"{SOURCES_LABEL}=x"))
+    assert digest_of(copy) == sources_digest()
+    with (copy / name).open("a") as file:
+        file.write("\n")
+    assert digest_of(copy) != sources_digest()

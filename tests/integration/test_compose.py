@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.requirements import require_docker
+from tests.support.requirements import SANDBOX_IMAGE, require_docker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OWNER = 4321
@@ -132,6 +132,7 @@ def stack(
         "DOCKER_HOST": os.environ.get("DOCKER_HOST", ""),
         "COMPOSE_PROJECT_NAME": f"jido-test-{secrets.token_hex(4)}",
         "JIDO_PORT": str(port),
+        "JIDO_SANDBOX_IMAGE": SANDBOX_IMAGE,
         "JIDO_MODEL": "openai:scripted",
         "JIDO_OPENAI_BASE_URL": f"http://host.docker.internal:{model_server[0]}/v1",
         "OPENAI_API_KEY": "sk-never-in-a-sandbox",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.local.state import process_start
+from tests.support.requirements import SANDBOX_IMAGE
 
 _SCRUBBED = ("JIDO_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "OLLAMA_")
 
@@ -34,6 +35,7 @@ class CommandLine:
             "JIDO_HOME": str(self.home),
             "JIDO_PROJECT_ROOTS": str(self.projects),
             "JIDO_RUNTIME": "bubblewrap",
+            "JIDO_SANDBOX_IMAGE": SANDBOX_IMAGE,
             "JIDO_WORKERS": "2",
         }
 

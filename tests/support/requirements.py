@@ -18,7 +18,7 @@ from orchestrator.sandboxes.bubblewrap_check import require_usable
 from orchestrator.sandboxes.bubblewrap_support import find_bwrap
 from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable
 
-SANDBOX_IMAGE = f"jido-sandbox:{__version__}"
+SANDBOX_IMAGE = os.environ.get("JIDO_SANDBOX_IMAGE") or f"jido-sandbox:{__version__}"
 
 
 def require_docker() -> None:

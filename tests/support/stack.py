@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from orchestrator.wire.sse import Decoder
+from tests.support.requirements import SANDBOX_IMAGE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_S = 90.0
@@ -80,6 +81,7 @@ def running_stack(base: Path, **settings: str) -> Iterator[RunningStack]:
     environment = {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "JIDO_HOME": str(home),
+        "JIDO_SANDBOX_IMAGE": SANDBOX_IMAGE,
         "JIDO_PROJECT_ROOTS": str(projects),
         **{f"JIDO_{name.upper()}": value for name, value in settings.items()},
     }

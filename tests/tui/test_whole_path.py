@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.requirements import require_bubblewrap
+from tests.support.requirements import SANDBOX_IMAGE, require_bubblewrap
 from tests.support.terminal import Terminal
 
 pytestmark = [pytest.mark.terminal, pytest.mark.bubblewrap, pytest.mark.timeout(300)]
@@ -46,6 +46,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {
         "HOME": str(tmp_path),
         "JIDO_HOME": str(tmp_path / "jido"),
+        "JIDO_SANDBOX_IMAGE": SANDBOX_IMAGE,
         "JIDO_RUNTIME": "bubblewrap",
         "JIDO_PROJECT_ROOTS": str(tmp_path / "work"),
         "JIDO_WORKERS": "3",

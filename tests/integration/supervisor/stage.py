@@ -102,6 +102,7 @@ class Stage:
         environment = {
             **os.environ,
             "JIDO_HOME": str(settings.home),
+            "JIDO_SANDBOX_IMAGE": settings.sandbox_image,
             "JIDO_REDIS_URL": self.redis_url,
             "JIDO_PROJECT_ROOTS": settings.project_roots,
             "JIDO_RUN_DIRECTORY": str(settings.run_path),

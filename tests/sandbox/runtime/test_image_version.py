@@ -22,8 +22,8 @@ from tests.support.sandboxes import Sandboxes
 pytestmark = pytest.mark.docker
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-OLD_LABEL = "LABEL jido.image.wire=0"
-NO_LABEL = "LABEL jido.image.wire="
+OLD_LABEL = "LABEL jido.image.sources=0"
+NO_LABEL = "LABEL jido.image.sources="
 NEWER_SERVER = r"""
 USER root
 RUN sed -i 's/^WIRE_VERSION = .*/WIRE_VERSION = 999/' /opt/jido/toolserver/server.py \
@@ -55,8 +55,8 @@ def make_image() -> Iterator[MakeImage]:
     docker("rmi", "--force", *names, check=False)
 
 
-def wire_of(image: str) -> str:
-    label = '{{index .Config.Labels "jido.image.wire"}}'
+def sources_of(image: str) -> str:
+    label = '{{index .Config.Labels "jido.image.sources"}}'
     return docker("image", "inspect", "--format", label, image).strip()
 
 
@@ -109,11 +109,11 @@ def test_an_outdated_image_is_rebuilt_once(make_image: MakeImage, tmp_path: Path
     (tmp_path / "pyproject.toml").write_text(f'version = "{version}"\n')
     image = make_image(OLD_LABEL, f"jido-sandbox:{version}")
     assert "Building the sandbox image" in sandbox_image(tmp_path)
-    assert wire_of(image) == wire_of(SANDBOX_IMAGE) != "0"
+    assert sources_of(image) == sources_of(SANDBOX_IMAGE) != "0"
     assert sandbox_image(tmp_path) == ""
 
 
 def test_an_image_of_ones_own_is_not_replaced(make_image: MakeImage) -> None:
     image = make_image(OLD_LABEL)
     assert "another version" in sandbox_image(REPOSITORY, JIDO_SANDBOX_IMAGE=image)
-    assert wire_of(image) == "0"
+    assert sources_of(image) == "0"
