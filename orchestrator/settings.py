@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """An OpenAI-compatible server; None takes the provider's own."""
     anthropic_base_url: str | None = None
     """A server that speaks Anthropic messages; None takes the provider's own."""
+    google_base_url: str | None = None
+    """A server that speaks Google's generateContent; None takes the provider's own."""
     ollama_base_url: str = "http://127.0.0.1:11434/v1"
     """Where Ollama answers."""
     sandbox_memory: str = "2g"

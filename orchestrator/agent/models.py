@@ -149,7 +149,10 @@ class Models:
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
-        return GoogleModel(name, provider=GoogleProvider(api_key=key, http_client=client))
+        provider = GoogleProvider(
+            api_key=key, http_client=client, base_url=self._settings.google_base_url
+        )
+        return GoogleModel(name, provider=provider)
 
     def _ollama(self, name: str, client: httpx2.AsyncClient) -> Model:
         from openai import AsyncOpenAI

@@ -33,8 +33,22 @@ def _prompt_of(item: dict[str, Any]) -> str | None:
     return text if text and "plan-reminder>" not in text else None
 
 
+def _google_place(contents: list[dict[str, Any]]) -> tuple[str, int]:
+    """The same for Google, whose results are turns of the user as well."""
+    newest, prompt = -1, ""
+    for index, content in enumerate(contents):
+        parts = [p for p in content.get("parts", []) if "plan-reminder>" not in p.get("text", "")]
+        answers = any("functionResponse" in part for part in parts)
+        if content.get("role") == "user" and not answers and (text := text_of(parts)):
+            newest, prompt = index, text
+    since = contents[newest + 1 :]
+    return prompt, sum(1 for content in since if content.get("role") == "model")
+
+
 def place(body: dict[str, Any]) -> tuple[str, int]:
     """Return the newest prompt and how many answers with calls followed it."""
+    if "contents" in body:
+        return _google_place(body["contents"])
     items = body.get("messages") or body.get("input") or []
     if isinstance(items, str):
         return items, 0

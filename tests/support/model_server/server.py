@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from tests.support.model_server import anthropic, openai_chat, openai_responses
+from tests.support.model_server import anthropic, google, openai_chat, openai_responses
 from tests.support.model_server.conversation import place
 from tests.support.model_server.script import Failure, Reply, Script
 
@@ -27,7 +27,7 @@ class _Protocol(Protocol):
     def error(self, failure: Failure) -> dict[str, Any]: ...
 
 
-_PROTOCOLS = cast("tuple[_Protocol, ...]", (openai_chat, openai_responses, anthropic))
+_PROTOCOLS = cast("tuple[_Protocol, ...]", (openai_chat, openai_responses, anthropic, google))
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class ModelServer:
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
         model, identifier = str(body.get("model", "")), str(len(self.requests))
-        if not body.get("stream"):
+        if not (body.get("stream") or protocol is google):
             await self._send(writer, 200, protocol.whole(reply, model, identifier))
             return True
         return await self._stream(writer, protocol.stream(reply, model, identifier), reply)

@@ -91,6 +91,8 @@ class Play:
     model: str = "offline:demo"
     openai_base_url: str | None = None
     anthropic_base_url: str | None = None
+    google_base_url: str | None = None
+    ollama_base_url: str = "http://127.0.0.1:9/v1"
     environment: Mapping[str, str] = field(default_factory=lambda: dict(KEYS))
     approval: Approval = "all"
     allowed_tools: frozenset[str] = frozenset()
@@ -149,6 +151,9 @@ class Play:
             max_cost_usd=self.max_cost_usd,
         )
         settings = load_settings(
-            openai_base_url=self.openai_base_url, anthropic_base_url=self.anthropic_base_url
+            openai_base_url=self.openai_base_url,
+            anthropic_base_url=self.anthropic_base_url,
+            google_base_url=self.google_base_url,
+            ollama_base_url=self.ollama_base_url,
         )
         return await run_turn(request, self.sink, Models(settings, self.environment), stop)

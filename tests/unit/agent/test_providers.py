@@ -14,7 +14,13 @@ from orchestrator.agent.request import StopSignal
 from tests.support.model_server import Call, Failure, ModelServer, Reply, Script
 from tests.unit.agent.stage import Play
 
-ALL = ["openai:scripted", "openai-responses:scripted", "anthropic:claude-scripted"]
+ALL = [
+    "openai:scripted",
+    "openai-responses:scripted",
+    "anthropic:claude-scripted",
+    "google:gemini-scripted",
+    "ollama:scripted",
+]
 
 
 @pytest_asyncio.fixture
@@ -25,7 +31,12 @@ async def server() -> AsyncIterator[ModelServer]:
 
 def play(tmp_path: Path, server: ModelServer, model: str = "openai:scripted") -> Play:
     return Play(
-        tmp_path, model, openai_base_url=server.base_url, anthropic_base_url=server.root_url
+        tmp_path,
+        model,
+        openai_base_url=server.base_url,
+        anthropic_base_url=server.root_url,
+        google_base_url=server.root_url,
+        ollama_base_url=server.base_url,
     )
 
 
@@ -50,7 +61,7 @@ async def test_a_turn_with_a_tool_call(tmp_path: Path, server: ModelServer, mode
     assert [m.parts[0].type for m in stage.sink.messages] == ["text", "tool_result", "text"]
     assert outcome.usage.input_tokens == 22
     assert outcome.usage.output_tokens == 14
-    assert outcome.usage.cost_usd is None
+    assert outcome.usage.cost_usd == (0.0 if model.startswith("ollama:") else None)
     offered = {str(tool) for tool in server.requests[0].body["tools"]}
     for name in ("read_file", "write_file", "edit_file", "list_files", "grep", "run_command",
                  "lua", "write_plan"):  # fmt: skip
