@@ -6,7 +6,7 @@ Typed, bounded calls over one channel: streamed commands, Lua, search, edits, ch
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
@@ -21,6 +21,14 @@ from orchestrator.domain.limits import (
 from orchestrator.sandboxes import baseline, results
 from orchestrator.sandboxes.channel import Channel, Reply
 from orchestrator.sandboxes.errors import TooLarge
+from orchestrator.sandboxes.project_tools import (
+    NO_TOOLS,
+    Described,
+    ToolFile,
+    ToolSources,
+    parse_descriptions,
+    parse_files,
+)
 
 OnOutput = Callable[[str, bytes], Awaitable[None] | None]
 
@@ -109,19 +117,52 @@ class SandboxTools:
         return results.integer(reply.result, "exit_code")
 
     async def run_lua(
-        self, script: str, timeout_s: float = TOOL_TIMEOUT_S, *, name: str = "script"
+        self,
+        script: str,
+        timeout_s: float = TOOL_TIMEOUT_S,
+        *,
+        name: str = "script",
+        tools: ToolSources = NO_TOOLS,
     ) -> LuaResult:
-        """Run a script in the sandbox's interpreter; its failure is a result, not an exception."""
+        """Run a script in the sandbox's interpreter; its failure is a result, not an exception.
+
+        It sees `tools` as `jido.tools`.
+        """
         payload = script.encode("utf-8", "replace")
         if len(payload) > MAX_OUTPUT_BYTES:
             raise TooLarge(f"the script is larger than {MAX_OUTPUT_BYTES} bytes")
+        arguments = {"timeout_s": timeout_s, "name": name, **tools.arguments}
         reply = await self._channel.request(
-            "lua",
-            {"timeout_s": timeout_s, "name": name},
-            payload,
-            timeout_s=timeout_s + _GRACE_S,
+            "lua", arguments, payload + tools.payload, timeout_s=timeout_s + _GRACE_S
         )
         return _parse_lua(reply)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, JsonValue],
+        tools: ToolSources,
+        timeout_s: float = TOOL_TIMEOUT_S,
+    ) -> LuaResult:
+        """Call one of `tools`, a project's own; its failure is a result, not an exception."""
+        payload = json.dumps(arguments).encode()
+        if len(payload) > MAX_OUTPUT_BYTES:
+            raise TooLarge(f"the arguments are larger than {MAX_OUTPUT_BYTES} bytes")
+        told = {"timeout_s": timeout_s, "name": name, "tool": name, **tools.arguments}
+        reply = await self._channel.request(
+            "lua", told, payload + tools.payload, timeout_s=timeout_s + _GRACE_S
+        )
+        return _parse_lua(reply)
+
+    async def tool_files(self) -> list[ToolFile]:
+        """The files of the project's own tools as they are now, none of them trusted."""
+        return parse_files(await self._channel.request("tool_files"))
+
+    async def describe_tools(self, sources: Mapping[str, bytes]) -> dict[str, Described]:
+        """What each of `sources` declares, as the sandbox read it."""
+        tools = ToolSources(sources)
+        reply = await self._channel.request("tool_describe", tools.arguments, tools.payload)
+        return parse_descriptions(reply, sources)
 
     async def reset_lua(self) -> None:
         """Forget all globals of earlier scripts."""

@@ -423,11 +423,14 @@ local function new_globals(tools)
   globals.json = { encode = function(value) return encode(value, 0) end, decode = decode }
   globals.clock = clock
   globals.jido = tools(call, decode, encode)
-  -- Methods of strings reach the bounded functions, and the metatable itself is out of reach.
+  return globals
+end
+
+-- Methods of strings reach the bounded functions, and the metatable itself is out of reach.
+local function close_string_methods(globals)
   local of_strings = getmetatable("")
   of_strings.__index = globals.string
   of_strings.__metatable = false
-  return globals
 end
 
 ---------------------------------------------------------------------------------------------
@@ -462,8 +465,7 @@ local function encode_results(results)
   return "[" .. concat(parts, ",") .. "]"
 end
 
-local function run(script, name, globals)
-  local chunk, complaint = compile(script, name, globals)
+local function run(chunk, complaint)
   if not chunk then
     return false, complaint
   end
@@ -489,10 +491,25 @@ end
 local directory = gsub(arg[0], "[^/]*$", "")
 local tools = assert(loadfile(directory .. "tools.lua", "t"))()
 local globals = new_globals(tools)
+close_string_methods(globals)
+local project = assert(loadfile(directory .. "project_tools.lua", "t"))()(function()
+  return new_globals(tools)
+end, decode)
+globals.jido.tools = project.exposed
+
+-- What a request asks for, as a function: a script, a project tool's call or its declaration.
+local function requested(header, payload)
+  local script = project.take(header, payload)
+  if header.describe then
+    return project.describer(header.describe, script)
+  elseif header.tool then
+    return project.caller(header.tool, script)
+  end
+  return compile(script, header.name or "script", globals)
+end
 
 while true do
-  local header, script = receive()
-  local sound, text = run(script, header.name or "script", globals)
+  local sound, text = run(requested(receive()))
   flush_output()
   send({ done = true, ok = sound }, text)
   collectgarbage("step")

@@ -74,6 +74,22 @@ class Arguments:
             raise ToolFailure("invalid_argument", f"`{name}` must map names to strings")
         return value
 
+    def pairs(self, name: str, maximum: int) -> list[tuple[str, int]]:
+        """Return at most `maximum` pairs of a name and a length, empty when absent."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or len(value) > maximum:
+            raise ToolFailure("invalid_argument", f"`{name}` must be at most {maximum} pairs")
+        found: list[tuple[str, int]] = []
+        for pair in value:
+            if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+                raise ToolFailure("invalid_argument", f"`{name}` must be pairs of name and length")
+            if type(pair[1]) is not int or pair[1] < 0:
+                raise ToolFailure("invalid_argument", f"`{name}` must be pairs of name and length")
+            found.append((pair[0], pair[1]))
+        return found
+
     def object_list(self, name: str, maximum: int) -> list[Arguments]:
         """Return a list of objects, each as `Arguments`."""
         value = self._values.get(name)

@@ -156,16 +156,28 @@ class Interpreter:
         self._reset = True
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """Kill the process, if there is one, whoever may be using it."""
         process = self._process
         if process is not None:
             process.child.kill()
 
+    def end(self) -> None:
+        """Kill and reap the process, if there is one; nobody may be using it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
     def run(
-        self, request: Request, timeout_s: float, execute: Execute, name: str
+        self,
+        request: Request,
+        timeout_s: float,
+        execute: Execute,
+        name: str,
+        more: dict[str, object] | None = None,
     ) -> tuple[dict[str, object], bytes]:
         """Run one script; a script's own failure is a result, not an exception.
 
+        `more` is what the interpreter is told beside the name: see `project_tools`.
         Raises `busy` when earlier scripts used up the time, `lua_unavailable`, `cancelled`.
         """
         deadline = time.monotonic() + timeout_s
@@ -176,7 +188,7 @@ class Interpreter:
             process, fresh = self._ready()
             process.bounded.deadline = deadline
             run = _Run(process, request, execute, self._limits)
-            code = run.follow(name, deadline)
+            code = run.follow({"name": name[:200], **(more or {})}, deadline)
             if code is not None:
                 self._process = None
             result = run.result(code)
@@ -221,14 +233,14 @@ class _Run:
         self._sound = False
         self._message = ""
 
-    def follow(self, name: str, deadline: float) -> str | None:
+    def follow(self, told: dict[str, object], deadline: float) -> str | None:
         """Serve the script's calls until it is done; returns the code of a fatal limit."""
         process, request = self._process, self._request
         request.on_cancel(process.child.kill)
         code = "lua_error"
         try:
             process.connection.settimeout(max(0.001, deadline - time.monotonic()))
-            send_frame(process.connection, {"name": name[:200]}, request.payload)
+            send_frame(process.connection, told, request.payload)
             while (header := process.reader.header()) is not None:
                 payload = process.reader.payload(payload_length(header))
                 if "done" in header:

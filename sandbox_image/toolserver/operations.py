@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from sandbox_image.toolserver import commands, edits, files, search, tree
+from sandbox_image.toolserver import commands, edits, files, project_tools, search, tree
 from sandbox_image.toolserver.digests import content_hash
 from sandbox_image.toolserver.environment import merge
 from sandbox_image.toolserver.errors import CODES, ToolFailure, from_os_error
@@ -268,13 +268,19 @@ def _lua(services: Services, request: Request) -> Reply:
     timeout_s = arguments.seconds("timeout_s", 30.0, commands.MAX_TIMEOUT_S) or 30.0
     if arguments.flag("reset"):
         services.interpreter.reset()
-    return services.interpreter.run(
-        request, timeout_s, lambda inner: execute(services, inner), arguments.text("name", "script")
-    )
+    more = project_tools.script_header(arguments, request.payload)
+    interpreter = services.tool_interpreter if "tool" in more else services.interpreter
+    name = arguments.text("name", "script")
+    return interpreter.run(request, timeout_s, lambda inner: execute(services, inner), name, more)
+
+
+def _tool_files(services: Services, request: Request) -> Reply:
+    return project_tools.read_files(services.root)
 
 
 def _lua_reset(services: Services, request: Request) -> Reply:
     services.interpreter.reset()
+    services.tool_interpreter.reset()
     return {}, b""
 
 
@@ -302,7 +308,9 @@ OPERATIONS: dict[str, Operation] = {
     "job_kill": Operation(_job_kill, "job"),
     "job_list": Operation(_job_list, ""),
     "job_forget": Operation(_job_forget, "job"),
-    "lua": Operation(_lua, "timeout_s name reset"),
+    "lua": Operation(_lua, "timeout_s name reset tools refused tool"),
     "lua_reset": Operation(_lua_reset, "", quick=True),
+    "tool_files": Operation(_tool_files, ""),
+    "tool_describe": Operation(project_tools.describe, "tools"),
 }
 """Every operation there is."""

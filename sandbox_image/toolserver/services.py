@@ -24,8 +24,17 @@ class Services:
         self.root = root
         self.environment = command_environment(root.path, own)
         self.jobs = JobTable()
-        self.interpreter = Interpreter(lua, self.environment, root.path, limits)
+        self._lua = lua
+        self._limits = limits
+        self.interpreter = self.new_interpreter()
+        self.tool_interpreter = self.new_interpreter()
+        """Runs project tools: what scripts do to their globals does not reach them."""
         self.ripgrep = self._find("rg")
+
+    def new_interpreter(self, **limits: int) -> Interpreter:
+        """An interpreter that starts at its first use; `limits` replace those of scripts."""
+        wanted = InterpreterLimits(**{**vars(self._limits), **limits})
+        return Interpreter(self._lua, self.environment, self.root.path, wanted)
 
     def _find(self, program: str) -> str | None:
         try:
@@ -64,3 +73,4 @@ class Services:
         """End everything that outlives a request."""
         self.jobs.close()
         self.interpreter.close()
+        self.tool_interpreter.close()
