@@ -29,6 +29,7 @@ from pydantic_ai.exceptions import (
     UsageLimitExceeded,
 )
 
+from orchestrator.agent.keys import KEY_VARIABLES
 from orchestrator.domain.errors import (
     BudgetReached,
     ModelAuthenticationFailed,
@@ -38,15 +39,6 @@ from orchestrator.domain.errors import (
     ModelRequestRejected,
     ModelUnavailable,
 )
-
-KEY_VARIABLES: Final[dict[str, tuple[str, ...]]] = {
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "openai": ("OPENAI_API_KEY",),
-    "openai-responses": ("OPENAI_API_KEY",),
-    "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "ollama": ("OLLAMA_API_KEY",),
-}
-"""Variables of the worker's environment that may hold a provider's key, the usual one first."""
 
 MAX_RATE_LIMIT_RETRIES: Final = 5
 """Tries after the first when a provider says that there are too many requests."""

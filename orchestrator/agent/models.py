@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 from pydantic_ai.models import Model
 
-from orchestrator.agent.model_errors import KEY_VARIABLES, missing_key
+from orchestrator.agent.keys import FREE_PROVIDERS, availability, key_of
+from orchestrator.agent.model_errors import missing_key
 from orchestrator.agent.offline.model import OfflineModel
 from orchestrator.domain.models import OFFLINE_PROVIDER, SessionConfig, validate_provider
 from orchestrator.settings import Settings
@@ -29,9 +30,6 @@ CONNECT_TIMEOUT_S: Final = 10.0
 
 READ_TIMEOUT_S: Final = 600.0
 """Seconds of silence of a provider's stream that are borne."""
-
-FREE_PROVIDERS: Final = frozenset({"offline", "ollama"})
-"""Providers whose answers cost nothing."""
 
 _NO_KEY: Final = "not-needed"
 """Sent where a client insists on a key and the server does not."""
@@ -51,18 +49,11 @@ class Models:
 
     def key(self, provider: str) -> str | None:
         """Return the provider's key, None when its variables are not set."""
-        for variable in KEY_VARIABLES.get(provider, ()):
-            if value := self._environment.get(variable):
-                return value
-        return None
+        return key_of(provider, self._environment)
 
     def available(self) -> dict[str, str | None]:
         """Return every provider and what is missing to use it, None when nothing is."""
-        state: dict[str, str | None] = {"offline": None, "ollama": None}
-        for provider in ("anthropic", "openai", "openai-responses", "google"):
-            missing = None if self._reachable(provider) else f"set {KEY_VARIABLES[provider][0]}"
-            state[provider] = missing
-        return state
+        return availability(self._settings, self._environment)
 
     async def preload(self) -> None:
         """Build a client of every provider that is likely used, so that forks find it loaded."""
@@ -72,11 +63,6 @@ class Models:
             if missing is None and likely:
                 async with self.open(SessionConfig(provider=provider, model="preload")):
                     pass
-
-    def _reachable(self, provider: str) -> bool:
-        if self.key(provider) is not None:
-            return True
-        return provider in ("openai", "openai-responses") and bool(self._settings.openai_base_url)
 
     @asynccontextmanager
     async def open(self, config: SessionConfig) -> AsyncIterator[Model]:

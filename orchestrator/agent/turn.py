@@ -40,9 +40,10 @@ from pydantic_graph import End
 from orchestrator.agent.build import Answer, shared_agent
 from orchestrator.agent.conversation import open_calls, results_of
 from orchestrator.agent.deps import TurnDeps
+from orchestrator.agent.keys import FREE_PROVIDERS
 from orchestrator.agent.live import LiveOutput, LiveWorkspace
 from orchestrator.agent.model_errors import pause_before_retry, translate
-from orchestrator.agent.models import FREE_PROVIDERS, Models
+from orchestrator.agent.models import Models
 from orchestrator.agent.parts import arguments_of, from_json
 from orchestrator.agent.plan import TodoPlanStore
 from orchestrator.agent.policy import approval_reason

@@ -22,10 +22,14 @@ def work() -> int:
     """Run turns from the queue."""
     from orchestrator.logs import configure_logging
     from orchestrator.settings import load_settings
-    from orchestrator.worker.pool import run_worker
+    from orchestrator.worker.announcement import announce_early
 
     settings = load_settings()
     configure_logging(settings.log_level)
+    announce_early(settings)
+    # Loaded only now: the agent's libraries take a second, in which sessions can start already.
+    from orchestrator.worker.pool import run_worker
+
     run_worker(settings)
     return 0
 

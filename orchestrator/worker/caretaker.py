@@ -12,18 +12,14 @@ from typing import Final
 
 import structlog
 
-from orchestrator import __version__
 from orchestrator.domain.errors import JidoError
-from orchestrator.services.model_choice import WORKER
 from orchestrator.store.facade import Store
 from orchestrator.wiring import open_store, turn_execution
+from orchestrator.worker.announcement import announce
 from orchestrator.worker.jobs import Shared
 
 SWEEP_S: Final = 2.0
 """Seconds between two sweeps, and between two announcements."""
-
-PRESENCE_S: Final = 8.0
-"""Seconds for which an announcement holds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,15 +45,9 @@ async def _care(shared: Shared) -> None:
 
 async def _rounds(shared: Shared, store: Store) -> None:
     execution = turn_execution(shared.settings, store, shared.models)
-    available = shared.models.available()
-    announcement = {
-        "version": __version__,
-        "workers": shared.settings.worker_count,
-        "providers": sorted(name for name, missing in available.items() if missing is None),
-    }
     while True:
         try:
-            await store.presence.announce(WORKER, announcement, PRESENCE_S)
+            await announce(store, shared.settings)
             await execution.sweep()
         except JidoError as error:
             _log.warning("worker.round_failed", code=error.code, reason=error.detail)
