@@ -70,6 +70,8 @@ def describe(event: dict[str, Any]) -> str | None:
         return f"{data.get('name')} {clean(' '.join(map(str, values.values())), 120)}"
     if kind == "tool.result" and data.get("status") != "ok":
         return f"tool {data.get('status')}: {clean(str(data.get('text', '')), 160)}"
+    if kind == "sandbox.oom" and data.get("sandbox") == "alive":
+        return clean(str(data.get("detail", "")), 300)
     if kind in {"sandbox.crashed", "sandbox.oom", "session.restarting"}:
         return kind.replace(".", " ")
     if kind == "notice":

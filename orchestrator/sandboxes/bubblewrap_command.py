@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.sandboxes.bubblewrap_support import INSIDE, Support
-from orchestrator.sandboxes.interior import MAX_OPEN_FILES, environment
+from orchestrator.sandboxes.cgroups import Group
+from orchestrator.sandboxes.interior import MAX_OPEN_FILES, allowance, environment
 from orchestrator.sandboxes.project_layout import Layout
 from orchestrator.sandboxes.runtime import SandboxSpec
 
@@ -151,13 +152,16 @@ def account_files(spec: SandboxSpec) -> dict[str, str]:
     }
 
 
-def command(spec: SandboxSpec, layout: Layout, support: Support, handles: Handles) -> list[str]:
+def command(
+    spec: SandboxSpec, layout: Layout, support: Support, handles: Handles, group: Group
+) -> list[str]:
     """Return bwrap's arguments for a session's sandbox."""
     return [
         *isolation(),
         *system(),
         *_settings(handles),
         *_programs(support),
+        *_counters(group),
         *_temporary(spec),
         *_project(spec, layout),
         # Last, when every mount point exists: what holds them can no longer be changed.
@@ -167,7 +171,7 @@ def command(spec: SandboxSpec, layout: Layout, support: Support, handles: Handle
         *("--seccomp", str(handles.seccomp)),
         *("--info-fd", str(handles.information), "--block-fd", str(handles.block)),
         "--",
-        *_server(spec, support, handles),
+        *_server(spec, support, handles, group),
     ]
 
 
@@ -185,6 +189,14 @@ def _programs(support: Support) -> list[str]:
     options = ["--ro-bind", support.programs, INSIDE]
     if support.prefix is not None:
         options += ["--ro-bind", support.prefix, support.prefix]
+    return options
+
+
+def _counters(group: Group) -> list[str]:
+    """Show the sandbox what its group counts against it, where a container sees the same."""
+    options: list[str] = []
+    for path, inside in group.counters():
+        options += ["--ro-bind", path, inside]
     return options
 
 
@@ -219,29 +231,33 @@ def _environment(spec: SandboxSpec, support: Support) -> list[str]:
     return options
 
 
-def _server(spec: SandboxSpec, support: Support, handles: Handles) -> list[str]:
+def _server(spec: SandboxSpec, support: Support, handles: Handles, group: Group) -> list[str]:
     # Limits are set by the interpreter itself before the tool server is loaded: a process
     # outside may not set those of another user's, and a shell would be one more to start.
     program = _START.format(
         listener=handles.listener,
-        limits=sorted(_limits(spec).items()),
+        limits=sorted(_limits(spec, group).items()),
         path=f"{INSIDE}/toolserver",
     )
     words = [support.interpreter, "-I", "-S", "-E", "-c", program]
     words += ["--root", spec.project_path, "--listen-fd", str(handles.listener)]
+    words += ["--allowance", allowance(spec)]
     if support.lua_command:
         words += ["--lua-command", *support.lua_command]
     return words
 
 
-def _limits(spec: SandboxSpec) -> dict[int, int]:
+def _limits(spec: SandboxSpec, group: Group) -> dict[int, int]:
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
         resource.RLIMIT_MSGQUEUE: 0,
-        # Of one process; a limit of address space would refuse programs that only reserve it.
-        resource.RLIMIT_DATA: spec.limits.memory_bytes,
     }
+    if group.limited:
+        # The group counts what it refuses; limits of a process would refuse unseen before it.
+        return limits
+    # Of one process; a limit of address space would refuse programs that only reserve it.
+    limits[resource.RLIMIT_DATA] = spec.limits.memory_bytes
     if _counts_alone():
         limits[resource.RLIMIT_NPROC] = spec.limits.pids
     return limits

@@ -212,12 +212,16 @@ def spawn(
         seccomp = _memory(stack, filter_program())
         handles = Handles(listener, seccomp, information_end, block_end, accounts)
         errors = error_file()
-        outer = _launch(spec, command(spec, layout, support, handles), handles, bwrap, errors)
-        group = Group(())
+        group = make_group(sandbox_name(spec.instance_id, spec.session_id), spec.limits)
+        arguments = command(spec, layout, support, handles, group)
+        try:
+            outer = _launch(spec, arguments, handles, bwrap, errors)
+        except BaseException:  # raised again once cleaned up
+            group.remove()
+            raise
         try:
             os.set_blocking(information, False)
             first = Process.of(_first_process(information, outer, errors))
-            group = make_group(sandbox_name(spec.instance_id, spec.session_id), spec.limits)
             group.add(first.pid)
             os.write(block, b"1")
             record = Record(

@@ -24,6 +24,13 @@ REMOVAL_TIMEOUT_S: Final = 2.0
 """Seconds in which the kernel must have taken the last process out of a group."""
 
 
+_COUNTERS: Final = (
+    ("memory.events", "memory.events"),
+    ("memory.oom_control", "memory/memory.oom_control"),
+    ("pids.events", "pids.events"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The directories that limit one sandbox, one per controller in version 1."""
@@ -50,6 +57,16 @@ class Group:
                         if line.startswith("oom_kill "):
                             return int(line.split()[1])
         return 0
+
+    def counters(self) -> list[tuple[str, str]]:
+        """Return the files that count what its limits did, and where a container sees them."""
+        found: list[tuple[str, str]] = []
+        for directory in self.directories:
+            for name, inside in _COUNTERS:
+                path = os.path.join(directory, name)
+                if os.path.exists(path):
+                    found.append((path, f"{ROOT}/{inside}"))
+        return found
 
     def remove(self) -> None:
         """Remove the group once its processes are gone; blocks up to REMOVAL_TIMEOUT_S."""

@@ -13,6 +13,7 @@ from docker.types import HostConfig, LogConfig, Mount, Ulimit
 from orchestrator.sandboxes.interior import (
     MAX_OPEN_FILES,
     SEARCH_PATH,
+    allowance,
     environment,
     sandbox_name,
 )
@@ -49,10 +50,15 @@ def session_container(
         **_process(spec, host),
         "name": sandbox_name(spec.instance_id, spec.session_id),
         "entrypoint": [*INIT, *PYTHON, TOOLSERVER],
-        "command": ["--root", spec.project_path, "--abstract", ABSTRACT_NAME],
+        "command": _arguments(spec),
         "labels": {SESSION_LABEL: spec.session_id, INSTANCE_LABEL: spec.instance_id},
         "environment": environment(spec.project_path),
     }
+
+
+def _arguments(spec: SandboxSpec) -> list[str]:
+    words = ["--root", spec.project_path, "--abstract", ABSTRACT_NAME]
+    return [*words, "--allowance", allowance(spec)]
 
 
 def preparation_container(

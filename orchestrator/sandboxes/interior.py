@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from orchestrator.domain.ids import short
+from orchestrator.sandboxes.runtime import SandboxSpec
 
 MAX_OPEN_FILES: Final = 4096
 """Open files of one process in a sandbox."""
@@ -26,3 +28,9 @@ def environment(project_path: str) -> dict[str, str]:
         "PATH": SEARCH_PATH,
         "LANG": "C.UTF-8",
     }
+
+
+def allowance(spec: SandboxSpec) -> str:
+    """Return what the tool server is told of its limits, so that it can name them."""
+    limits = spec.limits
+    return json.dumps({"memory_bytes": limits.memory_bytes, "pids": limits.pids})

@@ -270,6 +270,7 @@ async def _record_baseline(session_id: str, channel_path: str) -> None:
 def _crash_event(ended: SandboxExit, *, restarting: bool) -> NewEvent:
     data = {
         "reason": ended.reason,
+        "sandbox": "ended",
         "exit_code": ended.exit_code,
         "detail": ended.detail,
         "restarting": restarting,

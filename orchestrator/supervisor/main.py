@@ -23,6 +23,7 @@ from orchestrator.supervisor.heartbeat import Heartbeat
 from orchestrator.supervisor.inspection import Inspector, Places
 from orchestrator.supervisor.instance import make_private, own_instance
 from orchestrator.supervisor.lifecycle import Lifecycle
+from orchestrator.supervisor.limit_watch import LimitMonitor
 from orchestrator.supervisor.reconciler import Reconciler
 from orchestrator.wiring import find_runtime, open_store
 
@@ -78,6 +79,8 @@ def _work(
     reconciler = Reconciler(store, runtime, lifecycle)
     heartbeat = Heartbeat(store.presence, runtime, settings.sandbox_image, instance_id)
 
+    limits = LimitMonitor(store, lifecycle, settings.channel_path)
+
     async def inspect_path(payload: dict[str, Any]) -> dict[str, Any]:
         found = await inspector.inspect(payload.get("path"))
         with suppress(TimeoutError):
@@ -93,6 +96,7 @@ def _work(
         _after(runtime.tried, reconciler.run()),
         _after(runtime.tried, reconciler.watch_runtime()),
         reconciler.follow_exits(),
+        limits.run(),
         store.requests.serve({"inspect_path": inspect_path}),
         heartbeat.run(),
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from threading import Thread
 
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.output import HeadAndTail
@@ -16,6 +15,7 @@ from sandbox_image.toolserver.processes import (
     spawn,
     wait_readable,
 )
+from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 
 MAX_TIMEOUT_S = 3600.0
 """Seconds a command may be given; a request without a timeout has none."""
@@ -98,9 +98,15 @@ class Command:
         finally:
             for handle in (out_write, err_write, in_read):
                 os.close(handle)
-        if stdin:
-            Thread(target=_feed, args=(in_write, stdin), daemon=True).start()
         self._child = child = Child(pid, self._marker)
+        if stdin:
+            try:
+                start_thread(_feed, in_write, stdin)
+            except ThreadRefused:
+                os.close(in_write)
+                child.kill()
+                child.reap(block=True)
+                raise
         return child
 
     def _follow(self, child: Child, deadline: float | None, on_output: OnOutput) -> None:

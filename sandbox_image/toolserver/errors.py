@@ -72,6 +72,14 @@ _BY_ERRNO = {
 }
 
 
+_HINTS = {
+    errno.EAGAIN: "no further process can be started: the sandbox's limit of processes is reached",
+    errno.EMFILE: "too many open files: the limit of open files is reached",
+    errno.ENFILE: "too many open files in the whole system",
+    errno.ENOMEM: "out of memory: the sandbox's memory limit is reached",
+}
+
+
 class ToolFailure(Exception):
     """A failure: a code of the closed set, a sentence, optionally JSON data and raw bytes."""
 
@@ -87,4 +95,10 @@ class ToolFailure(Exception):
 def from_os_error(error: OSError, subject: str) -> ToolFailure:
     """Translate an operating system's error about `subject` into the closed set."""
     code = _BY_ERRNO.get(error.errno or 0, "internal")
-    return ToolFailure(code, f"{subject}: {error.strerror or code}", {"errno": error.errno})
+    words = _HINTS.get(error.errno or 0) or error.strerror or code
+    return ToolFailure(code, f"{subject}: {words}", {"errno": error.errno})
+
+
+def no_thread() -> ToolFailure:
+    """Build the failure for a thread that could not be started."""
+    return ToolFailure("limit_resources", _HINTS[errno.EAGAIN])

@@ -19,6 +19,7 @@ from sandbox_image.toolserver.processes import (
     spawn,
     wait_readable,
 )
+from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 
 MAX_JOBS = 32
 """Jobs remembered at once; starting another forgets the oldest that has ended, or is refused."""
@@ -64,7 +65,14 @@ class Job:
             os.close(out_write)
         os.set_blocking(self._input, False)
         self._child = Child(pid, marker)
-        threading.Thread(target=self._follow, args=(out_read,), daemon=True).start()
+        try:
+            start_thread(self._follow, out_read)
+        except ThreadRefused:
+            os.close(self._input)
+            os.close(out_read)
+            self._child.kill()
+            self._child.reap(block=True)
+            raise
 
     @property
     def ended(self) -> bool:

@@ -5,15 +5,17 @@ A quick operation runs on the thread that read it; any other gets a thread of it
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
 from sandbox_image.toolserver import commands, edits, files, project_tools, search, tree
 from sandbox_image.toolserver.digests import content_hash
 from sandbox_image.toolserver.environment import merge
-from sandbox_image.toolserver.errors import CODES, ToolFailure, from_os_error
+from sandbox_image.toolserver.errors import CODES, ToolFailure, from_os_error, no_thread
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.services import Services
+from sandbox_image.toolserver.threads import ThreadRefused
 from sandbox_image.toolserver.wire import MAX_PAYLOAD_BYTES
 
 TYPE_CHECKING = False
@@ -30,6 +32,9 @@ MAX_ARGUMENTS = 10_000
 
 MAX_VARIABLES = 1000
 """Environment variables of one request."""
+
+MAX_LIMITS_WAIT_S = 600.0
+"""Seconds a request for the counts of limits may wait for a change."""
 
 DEFAULT_OUTPUT_BYTES = 1024 * 1024
 """Bytes of each stream kept when a request names no limit."""
@@ -62,12 +67,16 @@ def execute(services: Services, request: Request) -> Reply:
             raise ToolFailure("internal", failure.message) from None
         raise
     except OSError as error:
+        services.watch.refused(error.errno)
         subject = str(request.arguments.optional_text("path") or request.operation)
         raise from_os_error(error, subject) from None
     except MemoryError:
         raise ToolFailure("limit_resources", "out of memory") from None
     except RecursionError:
         raise ToolFailure("limit_resources", "nested too deeply") from None
+    except ThreadRefused:
+        services.watch.refused(errno.EAGAIN)
+        raise no_thread() from None
     except Exception as error:  # noqa: BLE001 - a bug in one operation must not end the server
         raise ToolFailure("internal", f"{type(error).__name__}: {error}"[:500]) from None
 
@@ -192,10 +201,13 @@ def _run(services: Services, request: Request) -> Reply:
         if stream:
             request.stream(name, data)
 
+    kills = services.watch.memory_kills
     command = commands.Command(words, environment, directory)
     request.on_cancel(lambda: command.stop("cancelled"))
     try:
         code = command.run(stdin, timeout_s, on_output)
+        if services.watch.look() > kills:
+            on_output("stderr", services.watch.memory_words(killed=code == 137))
     except ToolFailure as failure:
         failure.data, failure.payload = collector.reply()
         raise
@@ -284,6 +296,14 @@ def _lua_reset(services: Services, request: Request) -> Reply:
     return {}, b""
 
 
+def _limits(services: Services, request: Request) -> Reply:
+    arguments = request.arguments
+    after = arguments.integer("after", -1, -1, 1 << 62)
+    wait_s = arguments.seconds("wait_s", None, MAX_LIMITS_WAIT_S) or 0.0
+    request.on_cancel(services.watch.wake)
+    return services.watch.wait(after, wait_s, lambda: request.cancelled), b""
+
+
 _START = "command shell payload_command env cwd"
 
 OPERATIONS: dict[str, Operation] = {
@@ -309,6 +329,7 @@ OPERATIONS: dict[str, Operation] = {
     "job_list": Operation(_job_list, ""),
     "job_forget": Operation(_job_forget, "job"),
     "lua": Operation(_lua, "timeout_s name reset tools refused tool"),
+    "limits": Operation(_limits, "after wait_s"),
     "lua_reset": Operation(_lua_reset, "", quick=True),
     "tool_files": Operation(_tool_files, ""),
     "tool_describe": Operation(project_tools.describe, "tools"),

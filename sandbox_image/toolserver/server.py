@@ -15,10 +15,11 @@ import time
 from _queue import Empty, SimpleQueue
 from contextlib import suppress
 
-from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.errors import ToolFailure, no_thread
 from sandbox_image.toolserver.operations import OPERATIONS, execute
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.services import Services
+from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 from sandbox_image.toolserver.wire import (
     FrameReader,
     MalformedFrame,
@@ -56,13 +57,13 @@ class Threads:
         self._lock = threading.Lock()
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Run `work` on a thread that is idle, or on a new one."""
+        """Run `work` on a thread that is idle, or on a new one; raises `ThreadRefused`."""
         with self._lock:
             if self._idle > 0:
                 self._idle -= 1
                 self._work.put(work)
                 return
-        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+        start_thread(self._run, work)
 
     def _run(self, work: Callable[[], None]) -> None:
         while True:
@@ -141,7 +142,12 @@ class Connection:
         if row is None or row.quick:
             self._answer(identity, request)
         else:
-            self._threads.submit(lambda: self._answer(identity, request))
+            try:
+                self._threads.submit(lambda: self._answer(identity, request))
+            except ThreadRefused:
+                self._services.watch.refused(errno.EAGAIN)
+                self._forget(identity)
+                self._fail(identity, no_thread())
 
     def _answer(self, identity: int, request: Request) -> None:
         try:
@@ -167,8 +173,11 @@ class Connection:
         with self._lock:
             request = self._requests.get(identity) if type(identity) is int else None
         if request is not None:
-            # Killing a tree of processes takes time the reader must not lose.
-            self._threads.submit(request.cancel)
+            try:
+                # Killing a tree of processes takes time the reader must not lose.
+                self._threads.submit(request.cancel)
+            except ThreadRefused:
+                request.cancel()
 
     def _send(self, header: dict[str, object], payload: bytes = b"") -> bool:
         """Write one frame; False when the peer is gone or does not read."""
@@ -239,8 +248,14 @@ class Server:
                     self._open.add(peer)
             if full:
                 _refuse(connection)
-            else:
+                continue
+            try:
                 self._threads.submit(lambda one=peer: self._serve(one))  # type: ignore[misc]
+            except ThreadRefused:
+                self._services.watch.refused(errno.EAGAIN)
+                with self._lock:
+                    self._open.discard(peer)
+                _refuse(connection)
 
     def _serve(self, peer: Connection) -> None:
         try:

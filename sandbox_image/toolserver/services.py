@@ -11,15 +11,24 @@ from sandbox_image.toolserver.environment import (
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.interpreter import Interpreter, InterpreterLimits
 from sandbox_image.toolserver.jobs import JobTable
+from sandbox_image.toolserver.limits import Allowance
 from sandbox_image.toolserver.processes import ProgramMissing, find_program
 from sandbox_image.toolserver.roots import Root
 from sandbox_image.toolserver.tree import make_directory
+from sandbox_image.toolserver.watch import LimitWatch
 
 
 class Services:
     """Built once at start and handed to every operation."""
 
-    def __init__(self, root: Root, own: dict[str, str], lua: list[str], limits: InterpreterLimits):
+    def __init__(
+        self,
+        root: Root,
+        own: dict[str, str],
+        lua: list[str],
+        limits: InterpreterLimits,
+        allowance: Allowance,
+    ) -> None:
         """Take the open root, the server's own variables and the interpreter's command."""
         self.root = root
         self.environment = command_environment(root.path, own)
@@ -30,6 +39,7 @@ class Services:
         self.tool_interpreter = self.new_interpreter()
         """Runs project tools: what scripts do to their globals does not reach them."""
         self.ripgrep = self._find("rg")
+        self.watch = LimitWatch(allowance)
 
     def new_interpreter(self, **limits: int) -> Interpreter:
         """An interpreter that starts at its first use; `limits` replace those of scripts."""
@@ -43,7 +53,8 @@ class Services:
             return None
 
     def prepare(self) -> None:
-        """Create HOME and TMPDIR where they are missing; a read-only project stays without."""
+        """Watch the limits; create HOME and TMPDIR where missing, unless all is read-only."""
+        self.watch.start()
         if self.root.contains_text(self.environment["HOME"]):
             try:
                 for name in ("HOME", "TMPDIR"):

@@ -10,13 +10,14 @@ import sys
 import threading
 
 from sandbox_image.toolserver.interpreter import InterpreterLimits
+from sandbox_image.toolserver.limits import Allowance
 from sandbox_image.toolserver.roots import Root
 from sandbox_image.toolserver.server import Server
 from sandbox_image.toolserver.services import Services
 
 USAGE = (
     "usage: toolserver --root DIRECTORY (--abstract NAME | --listen-fd N | --unix PATH)"
-    " [--lua-command WORD…] [--limits JSON]"
+    " [--lua-command WORD…] [--limits JSON] [--allowance JSON]"
 )
 
 _BACKLOG = 64
@@ -36,6 +37,7 @@ class Options:
         self.unix: str | None = None
         self.lua_command = default_lua_command()
         self.limits = InterpreterLimits()
+        self.allowance = Allowance()
 
 
 def default_lua_command() -> list[str]:
@@ -67,7 +69,15 @@ def parse(words: list[str]) -> Options:
     return options
 
 
-_OPTIONS = ("--root", "--abstract", "--listen-fd", "--unix", "--lua-command", "--limits")
+_OPTIONS = (
+    "--root",
+    "--abstract",
+    "--listen-fd",
+    "--unix",
+    "--lua-command",
+    "--limits",
+    "--allowance",
+)
 
 
 def _set(options: Options, word: str, value: str) -> None:
@@ -79,6 +89,8 @@ def _set(options: Options, word: str, value: str) -> None:
         options.listen_fd = int(value)
     elif word == "--unix":
         options.unix = value
+    elif word == "--allowance":
+        options.allowance = Allowance.parse(value)
     else:
         limits = json.loads(value)
         if not isinstance(limits, dict):
@@ -131,7 +143,9 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.stack_size(_THREAD_STACK_BYTES)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    services = Services(root, dict(os.environ), options.lua_command, options.limits)
+    services = Services(
+        root, dict(os.environ), options.lua_command, options.limits, options.allowance
+    )
     services.prepare()
     server = Server(listener, services)
     try:

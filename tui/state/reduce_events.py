@@ -55,6 +55,11 @@ def _crashed(session: SessionState, data: Json, time: float) -> None:
 
 
 def _out_of_memory(session: SessionState, data: Json, time: float) -> None:
+    if fields.raw(data, "sandbox") == "alive":
+        _notice(
+            session, "warning", fields.label(data, "detail") or "Memory ran out in the sandbox."
+        )
+        return
     _notice(session, "warning", "The sandbox ran out of memory. JIDO_SANDBOX_MEMORY raises it.")
 
 

@@ -27,6 +27,7 @@ from orchestrator.store.facade import Store
 from orchestrator.store.intents import SandboxIntent
 from orchestrator.supervisor.main import run_supervisor
 from orchestrator.wiring import find_runtime
+from tests.support.requirements import SANDBOX_IMAGE
 
 TIMEOUT_S = 30.0
 """Seconds a thing may take that ought to happen."""
@@ -64,6 +65,7 @@ class Stage:
             "run_directory": self.base / "run",
             "runtime": self.runtime,
             "log_level": "info",
+            "sandbox_image": SANDBOX_IMAGE,
         }
         return load_settings(**(given | self.changes))
 

@@ -1,0 +1,53 @@
+"""The events that tell a session of a limit its sandbox has met.
+
+Owns their codes and words. Everything in them is ours: a sandbox contributes numbers only.
+"""
+
+from __future__ import annotations
+
+from orchestrator.domain.events import NewEvent
+from orchestrator.domain.sizes import size_words
+from orchestrator.sandboxes.interior import MAX_OPEN_FILES
+from orchestrator.services.story import notice
+from orchestrator.store.intents import SandboxIntent
+from orchestrator.supervisor.limit_counts import Kind
+
+
+def limit_event(kind: Kind, count: int, intent: SandboxIntent) -> NewEvent:
+    """Return the event for `count` hits of one limit of a sandbox that lives on."""
+    if kind == "memory":
+        return _memory(count, intent)
+    if kind == "pids":
+        return _notice(
+            "sandbox_pids_limit",
+            f"The sandbox reached its limit of {intent.pids} processes, and no further one was "
+            "started. JIDO_SANDBOX_PIDS raises it.",
+            count,
+        )
+    return _notice(
+        "sandbox_files_limit",
+        f"The sandbox's tool server reached its limit of {MAX_OPEN_FILES} open files.",
+        count,
+    )
+
+
+def _memory(count: int, intent: SandboxIntent) -> NewEvent:
+    what = "A process was" if count == 1 else f"{count} processes were"
+    detail = (
+        f"{what} killed: the sandbox's memory limit of {size_words(intent.memory_bytes)} was "
+        "reached. JIDO_SANDBOX_MEMORY raises it."
+    )
+    data = {
+        "reason": "oom",
+        "sandbox": "alive",
+        "count": count,
+        "exit_code": None,
+        "detail": detail,
+        "restarting": False,
+    }
+    return NewEvent(type="sandbox.oom", data=data)
+
+
+def _notice(code: str, text: str, count: int) -> NewEvent:
+    told = notice("warning", code, text)
+    return NewEvent(type=told.type, data={**told.data, "count": count})

@@ -1,0 +1,80 @@
+"""A limit that a sandbox meets is an event of its session, which lives on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.domain.events import Event
+from orchestrator.sandboxes.channel import Channel
+from tests.integration.supervisor.stage import TIMEOUT_S, Stage
+
+HOG = "python3 -c 'print(len(bytearray({} * 1024 * 1024)))'"
+FORKS = "for i in $(seq 90); do sleep 5 & done; wait"
+
+
+async def shell(stage: Stage, session_id: str, script: str) -> tuple[int, str]:
+    """Run a command in a session's sandbox; its exit code and what it said."""
+    path = str(stage.settings.channel_path(session_id))
+    async with await Channel.connect(path, TIMEOUT_S) as channel:
+        arguments = {"shell": script, "timeout_s": 20}
+        reply = await channel.request("run", arguments, timeout_s=TIMEOUT_S)
+    return int(reply.result["exit_code"]), reply.payload.decode()
+
+
+async def told(stage: Stage, session_id: str, kind: str, code: str | None = None) -> list[Event]:
+    """Wait for an event of a type, and of a code, and return all of them."""
+    found: list[Event] = []
+
+    async def there() -> bool:
+        events = await stage.events(session_id)
+        found[:] = [e for e in events if e.type == kind and code in (None, e.data.get("code"))]
+        return bool(found)
+
+    await stage.until(there, f"{kind} {code or ''}")
+    return found
+
+
+async def test_a_process_killed_for_memory_is_told_to_its_command_and_its_session(
+    stage: Stage,
+) -> None:
+    await stage.start()
+    session = await stage.open("one")
+    assert (await shell(stage, session.id, HOG.format(20)))[0] == 0
+    code, said = await shell(stage, session.id, HOG.format(400))
+    assert code == 137
+    assert said.endswith("killed: the sandbox's memory limit of 256 MiB was reached\n")
+    (event,) = await told(stage, session.id, "sandbox.oom")
+    expected: dict[str, Any] = {"reason": "oom", "sandbox": "alive", "count": 1}
+    assert event.data.items() >= expected.items()
+    assert "256 MiB" in event.data["detail"]
+    # Once a minute is enough; a reader learns how often it was by the count of the next event.
+    await shell(stage, session.id, HOG.format(400))
+    assert await shell(stage, session.id, "echo alive") == (0, "alive\n")
+    assert len(await told(stage, session.id, "sandbox.oom")) == 1
+    assert (await stage.store.sessions.get(session.id)).status == "ready"
+
+
+async def test_processes_that_are_refused_are_told_to_the_session(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("one")
+    assert (await shell(stage, session.id, "for i in 1 2 3; do true & done; wait"))[0] == 0
+    assert (await shell(stage, session.id, FORKS))[0] != 0
+    (event,) = await told(stage, session.id, "notice", "sandbox_pids_limit")
+    assert event.data["level"] == "warning"
+    assert event.data["count"] >= 1
+    assert "64 processes" in event.data["text"]
+    assert await stage.types(session.id) == ["session.created", "session.ready", "notice"]
+
+
+async def test_what_was_told_is_not_told_again_by_a_later_supervisor(stage: Stage) -> None:
+    await stage.start_process()
+    session = await stage.open("one")
+    await shell(stage, session.id, HOG.format(400))
+    await told(stage, session.id, "sandbox.oom")
+    await stage.kill()
+    await stage.start()
+    await stage.announced()
+    await shell(stage, session.id, FORKS)
+    # The pids notice comes over the later supervisor's connection, behind the old count.
+    await told(stage, session.id, "notice", "sandbox_pids_limit")
+    assert len(await told(stage, session.id, "sandbox.oom")) == 1
