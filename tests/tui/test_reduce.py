@@ -166,11 +166,14 @@ def test_the_record_follows_the_events() -> None:
     recording.tell("session.failed", session=record(status="failed", error="No image."))
     recording.tell("sandbox.crashed", detail="exit 137")
     recording.tell("sandbox.oom", reason="oom")
+    recording.tell("sandbox.oom", sandbox="alive", detail="A process was killed: 2 GiB.")
     recording.tell("session.renamed", session=record(name="better", config={}))
     assert recording.session.name == "better"
     notices = [i.text for i in recording.session.transcript.items if isinstance(i, Notice)]
     assert any("No image." in text for text in notices)
     assert any("exit 137" in text for text in notices)
+    assert any("ran out of memory" in text for text in notices)
+    assert any("killed: 2 GiB" in text for text in notices)
     recording.tell("session.closed", session=record(status="closing"))
     assert recording.workspace.active is None
 

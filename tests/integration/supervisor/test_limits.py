@@ -73,7 +73,7 @@ async def test_what_was_told_is_not_told_again_by_a_later_supervisor(stage: Stag
     await told(stage, session.id, "sandbox.oom")
     await stage.kill()
     await stage.start()
-    await stage.announced()
+    await stage.until(lambda: stage.reachable(session.id), "adopted")
     await shell(stage, session.id, FORKS)
     # The pids notice comes over the later supervisor's connection, behind the old count.
     await told(stage, session.id, "notice", "sandbox_pids_limit")

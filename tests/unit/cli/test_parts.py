@@ -48,6 +48,7 @@ def test_hostile_words_cannot_command_the_terminal() -> None:
         ("tool.call", {"name": "run", "arguments": {"command": "ls"}}, "run ls"),
         ("tool.result", {"status": "error", "text": "no"}, "tool error: no"),
         ("sandbox.oom", {}, "sandbox oom"),
+        ("sandbox.oom", {"sandbox": "alive", "detail": "One was killed."}, "One was killed."),
         ("notice", {"text": "slow"}, "slow"),
         ("turn.started", {}, "working"),
     ],
