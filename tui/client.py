@@ -66,10 +66,12 @@ class SandboxCalls(Calls):
         """Return the changes since the session began."""
         return await self.get(f"/v1/sessions/{quote(session_id)}/diff")
 
-    async def lua(self, session_id: str, script: str) -> Json:
-        """Run a script in the sandbox."""
+    async def lua(self, session_id: str, script: str, *, reset: bool = False) -> Json:
+        """Run a script in the sandbox, with `reset` in a fresh interpreter."""
         path = f"/v1/sessions/{quote(session_id)}/lua"
-        return await self.call("POST", path, {"script": script}, timeout_s=START_TIMEOUT_S)
+        return await self.call(
+            "POST", path, {"script": script, "reset": reset}, timeout_s=START_TIMEOUT_S
+        )
 
     async def execute(self, session_id: str, command: str) -> AsyncIterator[tuple[str, str, int]]:
         """Run a command; yields (stream, text, 0) and at last ("exit", "", code)."""

@@ -24,6 +24,9 @@ def lua(
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds; 30 by default, 3600 at most.")
     ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Forget first what earlier scripts set in the session.")
+    ] = False,
     json_outcome: Annotated[
         bool, typer.Option("--json", help="Print the outcome as one JSON object.")
     ] = False,
@@ -41,7 +44,7 @@ def lua(
     source = _read(script)
     try:
         with in_session(project, session) as (api, session_id):
-            outcome = _run(api, session_id, source, timeout)
+            outcome = _run(api, session_id, source, timeout, reset)
     except KeyboardInterrupt:
         return CANCELLED
     return _tell(outcome, json_outcome)
@@ -68,10 +71,12 @@ def _read(script: str) -> str:
     return text
 
 
-def _run(api: Api, session_id: str, source: str, timeout_s: float | None) -> dict[str, Any]:
+def _run(
+    api: Api, session_id: str, source: str, timeout_s: float | None, reset: bool
+) -> dict[str, Any]:
     from orchestrator.domain.limits import TOOL_TIMEOUT_S
 
-    body: dict[str, Any] = {"script": source}
+    body: dict[str, Any] = {"script": source, "reset": reset}
     if timeout_s is not None:
         body["timeout_s"] = timeout_s
     outcome: dict[str, Any] = api.call(

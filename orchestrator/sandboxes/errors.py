@@ -152,6 +152,14 @@ class ResourcesExhausted(ToolError):
     wire_code = "limit_resources"
 
 
+class TooManyShells(ToolError):
+    """As many persistent shells are open as may be."""
+
+    code = "tool_limit_shells"
+    title = "Too many shells"
+    wire_code = "limit_shells"
+
+
 class LinkLoop(ToolError):
     """Symbolic links lead in a circle."""
 
@@ -327,6 +335,7 @@ TOOL_ERRORS: Final[dict[str, type[ToolError]]] = {
         TooManyConnections,
         TooManyJobs,
         TooManyRequests,
+        TooManyShells,
         ResourcesExhausted,
         LinkLoop,
         LuaError,

@@ -123,15 +123,16 @@ class SandboxTools:
         *,
         name: str = "script",
         tools: ToolSources = NO_TOOLS,
+        reset: bool = False,
     ) -> LuaResult:
         """Run a script in the sandbox's interpreter; its failure is a result, not an exception.
 
-        It sees `tools` as `jido.tools`.
+        It sees `tools` as `jido.tools`. `reset` forgets the globals of earlier scripts first.
         """
         payload = script.encode("utf-8", "replace")
         if len(payload) > MAX_OUTPUT_BYTES:
             raise TooLarge(f"the script is larger than {MAX_OUTPUT_BYTES} bytes")
-        arguments = {"timeout_s": timeout_s, "name": name, **tools.arguments}
+        arguments = {"timeout_s": timeout_s, "name": name, "reset": reset, **tools.arguments}
         reply = await self._channel.request(
             "lua", arguments, payload + tools.payload, timeout_s=timeout_s + _GRACE_S
         )

@@ -93,13 +93,15 @@ class ExecutionService:
         await anext(output)
         return output
 
-    async def lua(self, session_id: str, script: str, timeout_s: float | None) -> LuaOutcome:
-        """Run a script; its own failure is an outcome, not an error.
+    async def lua(
+        self, session_id: str, script: str, timeout_s: float | None, *, reset: bool = False
+    ) -> LuaOutcome:
+        """Run a script, with `reset` in a fresh interpreter; its failure is an outcome.
 
         Raises SessionNotFound, SessionNotReady or SandboxUnavailable.
         """
         async with self._tools(session_id) as tools:
-            result = await tools.run_lua(script, timeout_s or TOOL_TIMEOUT_S)
+            result = await tools.run_lua(script, timeout_s or TOOL_TIMEOUT_S, reset=reset)
         error = None
         if result.error_code is not None:
             error = LuaError(code=result.error_code, message=result.error_message or "")

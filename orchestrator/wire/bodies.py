@@ -117,6 +117,8 @@ class RunLua(Body):
     script: str
     timeout_s: float | None = Field(default=None, gt=0, le=3600)
     """Seconds; None takes 30."""
+    reset: bool = False
+    """Whether globals of earlier scripts are forgotten first."""
 
 
 class LuaError(BaseModel):

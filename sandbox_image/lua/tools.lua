@@ -31,7 +31,7 @@ return function(call, decode, encode)
   function jido.read_file(path, options)
     local arguments = { path = expect_path("read_file", path) }
     if type(options) == "table" then
-      arguments.offset, arguments.limit = options.offset, options.limit
+      arguments.offset, arguments.limit, arguments.width = options.offset, options.limit, options.width
     else
       arguments.raw = true
     end
@@ -58,13 +58,18 @@ return function(call, decode, encode)
     return true, result.hash
   end
 
+  -- One replacement as two strings, or several at once as a list of {old =, new =}: the
+  -- options are then the third argument.
   function jido.edit_file(path, old, new, options)
     expect_path("edit_file", path)
     local edits = old
     if type(old) ~= "table" then
       edits = { { old = old, new = new, replace_all = type(options) == "table" and options.replace_all or nil } }
+    else
+      options = new
     end
-    local result, message, code = call("edit", { path = path }, encode(edits, 0))
+    local expected = type(options) == "table" and options.expected_hash or nil
+    local result, message, code = call("edit", { path = path, expected_hash = expected }, encode(edits, 0))
     if not result then
       return nil, message, code
     end
@@ -95,9 +100,17 @@ return function(call, decode, encode)
     return listed(call("grep", arguments))
   end
 
-  function jido.stat(path)
-    local result, message, code = call("stat", { path = expect_path("stat", path) })
-    return result, message, code
+  function jido.stat(path, options)
+    local follow = not (type(options) == "table" and options.follow == false)
+    return call("stat", { path = expect_path("stat", path), follow = follow })
+  end
+
+  function jido.real_path(path)
+    local result, message, code = call("realpath", { path = expect_path("real_path", path) })
+    if not result then
+      return nil, message, code
+    end
+    return result.path
   end
 
   function jido.exists(path)
@@ -136,26 +149,34 @@ return function(call, decode, encode)
   end
 
   -- A table is a program with its arguments; a string is a shell line.
-  function jido.shell(command, options)
+  local function command_arguments(command, options)
     local arguments = {}
     arguments[type(command) == "table" and "command" or "shell"] = command
-    local stdin
     if type(options) == "table" then
-      arguments.cwd, arguments.env, arguments.timeout_s = options.cwd, options.env, options.timeout
-      stdin = options.stdin
+      arguments.cwd, arguments.env = options.cwd, options.env
+    end
+    return arguments
+  end
+
+  -- Both outputs of a command, added to what else the reply says of it.
+  local function captured(result, data)
+    local out, err = result.stdout, result.stderr
+    local split = out[1] + out[2]
+    result.stdout, result.stderr = sub(data, 1, split), sub(data, split + 1)
+    result.cut_bytes = out[3] + err[3]
+    return result
+  end
+
+  function jido.shell(command, options)
+    local arguments, stdin = command_arguments(command, options), nil
+    if type(options) == "table" then
+      arguments.timeout_s, stdin = options.timeout, options.stdin
     end
     local result, data, code = call("run", arguments, stdin)
     if not result then
       return nil, data, code
     end
-    local out, err = result.stdout, result.stderr
-    local split = out[1] + out[2]
-    return {
-      exit_code = result.exit_code,
-      stdout = sub(data, 1, split),
-      stderr = sub(data, split + 1),
-      cut_bytes = out[3] + err[3],
-    }
+    return captured(result, data)
   end
 
   function jido.git(...)
@@ -164,6 +185,69 @@ return function(call, decode, encode)
       words[#words + 1] = type(word) == "table" and concat(word, " ") or tostring(word)
     end
     return jido.shell(words)
+  end
+
+  -- A shell that stays: directory, variables and functions are kept for the next command.
+  function jido.shell_run(command, options)
+    if type(command) ~= "string" then
+      error("shell_run: the command must be a string", 2)
+    end
+    local arguments = {}
+    if type(options) == "table" then
+      arguments.name, arguments.timeout_s = options.name, options.timeout
+    end
+    local result, data, code = call("shell_run", arguments, command)
+    if not result then
+      return nil, data, code
+    end
+    return captured(result, data)
+  end
+
+  function jido.shell_reset(name)
+    return confirmed(call("shell_reset", { name = name }))
+  end
+
+  function jido.shell_list()
+    return listed(call("shell_list", {}))
+  end
+
+  -- Background jobs: they outlive the script and belong to the session.
+  function jido.job_start(command, options)
+    local result, message, code = call("job_start", command_arguments(command, options))
+    if not result then
+      return nil, message, code
+    end
+    return result.job, result
+  end
+
+  function jido.job_poll(job, options)
+    local arguments = { job = job }
+    if type(options) == "table" then
+      arguments.cursor, arguments.wait_s = options.cursor, options.wait
+    end
+    local result, data, code = call("job_poll", arguments)
+    if not result then
+      return nil, data, code
+    end
+    result.output = data
+    return result
+  end
+
+  function jido.job_input(job, data, options)
+    local close = type(options) == "table" and options.close == true
+    return confirmed(call("job_input", { job = job, close = close }, data))
+  end
+
+  function jido.job_kill(job)
+    return call("job_kill", { job = job })
+  end
+
+  function jido.job_list()
+    return listed(call("job_list", {}))
+  end
+
+  function jido.job_forget(job)
+    return confirmed(call("job_forget", { job = job }))
   end
 
   return jido

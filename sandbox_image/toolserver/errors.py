@@ -22,6 +22,7 @@ CODES = frozenset(
         "limit_jobs",
         "limit_requests",
         "limit_resources",
+        "limit_shells",
         "link_loop",
         "lua_error",
         "lua_instructions",

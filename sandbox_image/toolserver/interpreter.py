@@ -286,16 +286,12 @@ class _Run:
         operation, arguments = header.get("call"), header.get("args")
         if not isinstance(operation, str) or not isinstance(arguments, dict):
             raise MalformedFrame("neither a call nor a result")
-        if operation not in BINDABLE:
+        if operation in NOT_FOR_SCRIPTS:
             raise MalformedFrame("not an operation for scripts")
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if deadline <= time.monotonic():
             raise TimeoutError
-        if operation == "run":
-            wanted = arguments.get("timeout_s")
-            sound = isinstance(wanted, (int, float)) and 0 < wanted < left
-            arguments["timeout_s"] = wanted if sound else left
         inner = Request(operation, arguments, payload, lambda _, __: None)
+        inner.deadline = deadline
         self._request.on_cancel(lambda: self._cancel(inner))
         reply, data = self._call(inner)
         self._request.on_cancel(self._process.child.kill)
@@ -328,21 +324,6 @@ class _Run:
         }
 
 
-BINDABLE = frozenset(
-    [
-        "read",
-        "write",
-        "edit",
-        "list",
-        "stat",
-        "exists",
-        "make_dir",
-        "remove",
-        "rename",
-        "glob",
-        "find",
-        "grep",
-        "run",
-    ]
-)
-"""Operations a script may call."""
+NOT_FOR_SCRIPTS = frozenset(("ping", "limits", "lua", "lua_reset", "tool_files", "tool_describe"))
+"""Operations a script cannot call: a script that runs scripts would wait for itself, the
+project's tools it has as `jido.tools`, and the counts of limits are the supervisor's."""

@@ -150,10 +150,17 @@ class Job:
             if self._input < 0:
                 raise ToolFailure("unavailable", f"{self.identity}: its input is closed")
             try:
-                if data and os.write(self._input, data) < len(data):
-                    raise ToolFailure("busy", f"{self.identity}: it took only part of the input")
+                written = os.write(self._input, data) if data else 0
+                if written < len(data):
+                    raise ToolFailure(
+                        "busy",
+                        f"{self.identity}: it took only {written} bytes of its input",
+                        {"written": written},
+                    )
             except BlockingIOError:
-                raise ToolFailure("busy", f"{self.identity}: it does not read its input") from None
+                raise ToolFailure(
+                    "busy", f"{self.identity}: it does not read its input", {"written": 0}
+                ) from None
             except BrokenPipeError:
                 raise ToolFailure("unavailable", f"{self.identity}: its input is closed") from None
             if close:

@@ -6,13 +6,11 @@ A quick operation runs on the thread that read it; any other gets a thread of it
 from __future__ import annotations
 
 import errno
-import json
-import os
 
-from sandbox_image.toolserver import commands, edits, files, project_tools, search, tree
+from sandbox_image.toolserver import commands, edits, files, project_tools, running, search, tree
 from sandbox_image.toolserver.digests import content_hash
-from sandbox_image.toolserver.environment import merge
 from sandbox_image.toolserver.errors import CODES, ToolFailure, from_os_error, no_thread
+from sandbox_image.toolserver.replies import json_reply
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.services import Services
 from sandbox_image.toolserver.threads import ThreadRefused
@@ -22,22 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Reply = tuple[dict[str, object], bytes]
+    from sandbox_image.toolserver.replies import Reply
+
     Handler = Callable[[Services, Request], Reply]
-
-_encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
-
-MAX_ARGUMENTS = 10_000
-"""Words of one command."""
-
-MAX_VARIABLES = 1000
-"""Environment variables of one request."""
 
 MAX_LIMITS_WAIT_S = 600.0
 """Seconds a request for the counts of limits may wait for a change."""
-
-DEFAULT_OUTPUT_BYTES = 1024 * 1024
-"""Bytes of each stream kept when a request names no limit."""
 
 
 class Operation:
@@ -79,13 +67,6 @@ def execute(services: Services, request: Request) -> Reply:
         raise no_thread() from None
     except Exception as error:  # noqa: BLE001 - a bug in one operation must not end the server
         raise ToolFailure("internal", f"{type(error).__name__}: {error}"[:500]) from None
-
-
-def _json_reply(found: object, **result: object) -> Reply:
-    data = _encode_json(found).encode("ascii")
-    if len(data) > MAX_PAYLOAD_BYTES:
-        raise ToolFailure("too_large", "the answer is larger than one reply may be")
-    return result, data
 
 
 def _ping(services: Services, request: Request) -> Reply:
@@ -130,7 +111,7 @@ def _exists(services: Services, request: Request) -> Reply:
 
 def _list(services: Services, request: Request) -> Reply:
     found, truncated = tree.listing(services.root, request.arguments.text("path", "."))
-    return _json_reply(found, truncated=truncated)
+    return json_reply(found, truncated=truncated)
 
 
 def _make_dir(services: Services, request: Request) -> Reply:
@@ -160,61 +141,6 @@ def _edit(services: Services, request: Request) -> Reply:
     return edits.edit_file(services.root, arguments.text("path"), wanted, expected), b""
 
 
-def command_of(request: Request) -> list[str]:
-    """The words to run: `command` as argv, or the shell line that is `shell` or the payload."""
-    arguments = request.arguments
-    if arguments.has("command"):
-        words = arguments.string_list("command", MAX_ARGUMENTS)
-        if not words or not words[0]:
-            raise ToolFailure("invalid_argument", "`command` must not be empty")
-    elif arguments.flag("payload_command"):
-        words = _payload_words(request.payload)
-    else:
-        words = ["/bin/sh", "-c", arguments.text("shell")]
-    if any("\0" in word for word in words):
-        raise ToolFailure("invalid_argument", "a command cannot contain NUL")
-    return words
-
-
-def _payload_words(payload: bytes) -> list[str]:
-    """Words separated by NUL, for commands that do not fit into a header."""
-    words = [os.fsdecode(word) for word in payload.split(b"\0")]
-    if not words[0] or len(words) > MAX_ARGUMENTS:
-        raise ToolFailure("invalid_argument", "the payload holds no command")
-    return words
-
-
-def _run(services: Services, request: Request) -> Reply:
-    arguments = request.arguments
-    words = command_of(request)
-    stdin = None if arguments.flag("payload_command") else request.payload
-    environment = merge(services.environment, arguments.string_map("env", MAX_VARIABLES))
-    directory = services.working_directory(arguments.optional_text("cwd"))
-    timeout_s = arguments.seconds("timeout_s", None, commands.MAX_TIMEOUT_S)
-    limit = arguments.integer("keep_bytes", DEFAULT_OUTPUT_BYTES, 0, commands.MAX_KEPT_BYTES // 2)
-    collector = commands.Collector(limit)
-    stream, bounded = arguments.flag("stream"), arguments.flag("stop_at_limit")
-
-    def on_output(name: str, data: bytes) -> None:
-        if collector.add(name, data) > limit and bounded:
-            raise ToolFailure("too_large", f"the command wrote more than {limit} bytes")
-        if stream:
-            request.stream(name, data)
-
-    kills = services.watch.memory_kills
-    command = commands.Command(words, environment, directory)
-    request.on_cancel(lambda: command.stop("cancelled"))
-    try:
-        code = command.run(stdin, timeout_s, on_output)
-        if services.watch.look() > kills:
-            on_output("stderr", services.watch.memory_words(killed=code == 137))
-    except ToolFailure as failure:
-        failure.data, failure.payload = collector.reply()
-        raise
-    described, kept = collector.reply()
-    return {"exit_code": code, **described}, kept
-
-
 def _glob(services: Services, request: Request) -> Reply:
     arguments = request.arguments
     found, truncated = search.glob_files(
@@ -224,55 +150,19 @@ def _glob(services: Services, request: Request) -> Reply:
         arguments.text("path", "."),
         arguments.integer("limit", search.DEFAULT_HITS, 1, search.MAX_PATHS),
     )
-    return _json_reply(found, truncated=truncated)
+    return json_reply(found, truncated=truncated)
 
 
 def _find(services: Services, request: Request) -> Reply:
     arguments = request.arguments
     limit = arguments.integer("limit", 20, 1, search.MAX_PATHS)
     found, truncated = search.find_files(services, request, arguments.text("query"), limit)
-    return _json_reply(found, truncated=truncated)
+    return json_reply(found, truncated=truncated)
 
 
 def _grep(services: Services, request: Request) -> Reply:
     found, truncated = search.grep(services, request)
-    return _json_reply(found, truncated=truncated)
-
-
-def _job_start(services: Services, request: Request) -> Reply:
-    arguments = request.arguments
-    words = command_of(request)
-    environment = merge(services.environment, arguments.string_map("env", MAX_VARIABLES))
-    directory = services.working_directory(arguments.optional_text("cwd"))
-    return services.jobs.start(words, environment, directory), b""
-
-
-def _job_poll(services: Services, request: Request) -> Reply:
-    arguments = request.arguments
-    job = services.jobs.get(arguments.text("job"))
-    cursor = arguments.integer("cursor", 0, 0, 1 << 62)
-    wait_s = arguments.seconds("wait_s", None, 60.0)
-    request.on_cancel(job.wake)
-    return job.poll(cursor, wait_s or 0.0, lambda: request.cancelled)
-
-
-def _job_input(services: Services, request: Request) -> Reply:
-    arguments = request.arguments
-    services.jobs.get(arguments.text("job")).write(request.payload, arguments.flag("close"))
-    return {}, b""
-
-
-def _job_kill(services: Services, request: Request) -> Reply:
-    return services.jobs.get(request.arguments.text("job")).kill(), b""
-
-
-def _job_list(services: Services, request: Request) -> Reply:
-    return _json_reply(services.jobs.describe())
-
-
-def _job_forget(services: Services, request: Request) -> Reply:
-    services.jobs.forget(request.arguments.text("job"))
-    return {}, b""
+    return json_reply(found, truncated=truncated)
 
 
 def _lua(services: Services, request: Request) -> Reply:
@@ -318,16 +208,19 @@ OPERATIONS: dict[str, Operation] = {
     "rename": Operation(_rename, "path target overwrite", quick=True),
     "realpath": Operation(_realpath, "path", quick=True),
     "edit": Operation(_edit, "path expected_hash"),
-    "run": Operation(_run, f"{_START} timeout_s keep_bytes stop_at_limit stream"),
+    "run": Operation(running.run, f"{_START} timeout_s keep_bytes stop_at_limit stream"),
+    "shell_run": Operation(running.shell_run, "name timeout_s keep_bytes stop_at_limit stream"),
+    "shell_reset": Operation(running.shell_reset, "name"),
+    "shell_list": Operation(running.shell_list, ""),
     "glob": Operation(_glob, "pattern path limit"),
     "find": Operation(_find, "query limit"),
     "grep": Operation(_grep, search.GREP_ARGUMENTS),
-    "job_start": Operation(_job_start, _START),
-    "job_poll": Operation(_job_poll, "job cursor wait_s"),
-    "job_input": Operation(_job_input, "job close"),
-    "job_kill": Operation(_job_kill, "job"),
-    "job_list": Operation(_job_list, ""),
-    "job_forget": Operation(_job_forget, "job"),
+    "job_start": Operation(running.job_start, _START),
+    "job_poll": Operation(running.job_poll, "job cursor wait_s"),
+    "job_input": Operation(running.job_input, "job close"),
+    "job_kill": Operation(running.job_kill, "job"),
+    "job_list": Operation(running.job_list, ""),
+    "job_forget": Operation(running.job_forget, "job"),
     "lua": Operation(_lua, "timeout_s name reset tools refused tool"),
     "limits": Operation(_limits, "after wait_s"),
     "lua_reset": Operation(_lua_reset, "", quick=True),

@@ -69,11 +69,12 @@ def spawn(
     command: list[str],
     environment: dict[str, str],
     directory: str,
-    descriptors: tuple[int, int, int],
+    descriptors: tuple[int, ...],
 ) -> int:
-    """Start `command` in a new session with the given standard streams; returns its pid.
+    """Start `command` in a new session; returns its pid.
 
-    `directory` must be the server's own working directory or an absolute path.
+    `descriptors` become 0, 1, 2 and so on. `directory` must be the server's own working
+    directory or an absolute path.
     """
     program = find_program(command[0], environment.get("PATH", ""), directory)
     if directory != os.getcwd():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Lock
 
 from sandbox_image.toolserver.arguments import Arguments
@@ -27,8 +28,16 @@ class Request:
         self.payload = payload
         self.stream = stream
         self.cancelled = False
+        self.deadline: float | None = None
         self._lock = Lock()
         self._stop: Callable[[], None] | None = None
+
+    def bounded(self, seconds: float | None) -> float | None:
+        """Return `seconds`, or what is left until the deadline where that is less."""
+        if self.deadline is None:
+            return seconds
+        left = max(0.001, self.deadline - time.monotonic())
+        return left if seconds is None else min(seconds, left)
 
     def on_cancel(self, stop: Callable[[], None] | None) -> None:
         """Register what ends the work; called at once when the request is already cancelled."""

@@ -82,7 +82,7 @@ def _run(
     command = Command(words, services.environment, directory)
     request.on_cancel(lambda: command.stop("cancelled"))
     try:
-        return command.run(None, SEARCH_TIMEOUT_S, found.take)
+        return command.run(None, request.bounded(SEARCH_TIMEOUT_S), found.take)
     except _Enough:
         return 0
     except ToolFailure as failure:

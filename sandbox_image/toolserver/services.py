@@ -14,6 +14,7 @@ from sandbox_image.toolserver.jobs import JobTable
 from sandbox_image.toolserver.limits import Allowance
 from sandbox_image.toolserver.processes import ProgramMissing, find_program
 from sandbox_image.toolserver.roots import Root
+from sandbox_image.toolserver.shells import ShellTable
 from sandbox_image.toolserver.tree import make_directory
 from sandbox_image.toolserver.watch import LimitWatch
 
@@ -38,6 +39,7 @@ class Services:
         self.interpreter = self.new_interpreter()
         self.tool_interpreter = self.new_interpreter()
         """Runs project tools: what scripts do to their globals does not reach them."""
+        self.shells = ShellTable(self.environment, root.path)
         self.ripgrep = self._find("rg")
         self.watch = LimitWatch(allowance)
 
@@ -83,5 +85,6 @@ class Services:
     def close(self) -> None:
         """End everything that outlives a request."""
         self.jobs.close()
+        self.shells.close()
         self.interpreter.close()
         self.tool_interpreter.close()

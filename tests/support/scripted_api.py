@@ -316,7 +316,7 @@ class ScriptedApi:
                 value = {
                     "ok": True,
                     "value": 42,
-                    "output": "hi\n",
+                    "output": "fresh\n" if request.body.get("reset") else "hi\n",
                     "error": None,
                     "elapsed_ms": 1.5,
                 }

@@ -198,14 +198,19 @@ async def test_hands_in_the_sandbox(api: ScriptedApi, open_table: Table) -> None
     table = open_table
     await table.run("/shell make all")
     await table.run("/lua return 6*7")
+    await table.run("/lua --reset return 6*7")
     api.refusals["POST", "exec"] = Refusal(503, "sandbox_unavailable", "It is restarting.")
     await table.run("!ls")
     active = table.workspace.active
     assert active is not None
     runs = [i for i in active.transcript.items if isinstance(i, ShellRun)]
-    assert [(r.exit_code, r.error) for r in runs] == [(0, ""), (0, ""), (None, "It is restarting.")]
+    assert [(r.exit_code, r.error) for r in runs] == [
+        *[(0, "")] * 3,
+        (None, "It is restarting."),
+    ]
     assert runs[0].output == "ran make all\n"
-    assert "→ 42" in runs[1].output
+    assert runs[1].output == "hi\n→ 42"
+    assert runs[2].output == "fresh\n→ 42"
     assert "Nothing changed" in await table.run("/diff")
     files = [{"path": "a.py", "status": "modified"}]
     api.diff = {"files": files, "text": "--- a.py\n+++ a.py\n", "truncated": False}

@@ -76,7 +76,7 @@ COMMANDS: Final = (
         "config", "[key value]", "show or change the configuration", models.config, models.KEYS
     ),
     Command("shell", "CMD", "run a command in the sandbox (also !CMD)", sandbox.shell),
-    Command("lua", "SCRIPT", "run a Lua script in the sandbox", sandbox.lua),
+    Command("lua", "[--reset] SCRIPT", "run a Lua script in the sandbox", sandbox.lua),
     Command("diff", "", "what changed since the session began", sandbox.diff),
     Command("cost", "", "tokens and money", client.cost),
     Command(

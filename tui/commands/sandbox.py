@@ -42,14 +42,20 @@ async def shell(desk: Desk, line: Line) -> None:
 
 
 async def lua(desk: Desk, line: Line) -> None:
-    """Run a Lua script in the session's sandbox."""
+    """Run a Lua script in the session's sandbox, after `--reset` in a fresh interpreter."""
     if not line.rest:
-        raise UsageError("/lua SCRIPT, for example /lua return jido.list_dir('.')")
+        raise UsageError(
+            "/lua SCRIPT, for example /lua return jido.list_dir('.'). "
+            "/lua --reset [SCRIPT] forgets what earlier scripts set."
+        )
+    first, _, rest = line.rest.partition(" ")
+    reset = first == "--reset"
+    script = rest if reset else line.rest
     entry, run_id, started = desk.session(), uuid.uuid4().hex, desk.now()
     desk.tell(RunStarted(entry.id, run_id, f"lua {line.rest}", started))
     error, code, elapsed = "", None, 0.0
     try:
-        outcome = await desk.api.lua(entry.id, line.rest)
+        outcome = await desk.api.lua(entry.id, script, reset=reset)
         code = 0 if outcome.get("ok") is True else 1
         desk.tell(RunOutput(entry.id, run_id, lua_text(outcome)))
         elapsed = fields.number(outcome, "elapsed_ms") or 0.0

@@ -35,8 +35,11 @@ async def execute(session_id: SessionId, body: Execute, services: UseCases) -> S
 
 @router.post("/lua")
 async def lua(session_id: SessionId, body: RunLua, services: UseCases) -> LuaOutcome:
-    """Run a Lua script; its own failure is part of the answer."""
-    return await services.execution.lua(session_id, body.script, body.timeout_s)
+    """Run a Lua script; its own failure is part of the answer.
+
+    Globals stay for the next script unless that one asks for a `reset`.
+    """
+    return await services.execution.lua(session_id, body.script, body.timeout_s, reset=body.reset)
 
 
 @router.get("/files")

@@ -131,6 +131,10 @@ async def test_a_script_answers_with_value_output_and_its_own_failure(
     failed = (await client.post(url, json={"script": "error('no')"})).json()
     assert (failed["ok"], failed["error"]["code"]) == (False, "lua_error")
     assert "no" in failed["error"]["message"]
+    await client.post(url, json={"script": "kept = 'yes'"})
+    assert (await client.post(url, json={"script": "kept"})).json()["value"] == "yes"
+    fresh = (await client.post(url, json={"script": "kept", "reset": True})).json()
+    assert (fresh["ok"], fresh["value"]) == (True, None)
     script = "return jido.read_file('README.md')"
     assert "alpha" in (await client.post(url, json={"script": script})).text
 
