@@ -27,7 +27,7 @@ from tui.keyboard import Keyboard, claim_alt_keys
 from tui.pace import Pace
 from tui.render.palette import DARK, PALETTES, Palette
 from tui.screens.main import MainScreen
-from tui.state.outcomes import HistoryLoaded, Outcome
+from tui.state.outcomes import Closing, HistoryLoaded, Outcome, SessionGone
 from tui.state.reduce import reduce
 from tui.state.workspace import Workspace
 from tui.themes import THEMES
@@ -143,7 +143,13 @@ class JidoApp(App[int]):
             main.restyle(self.palette)
 
     def leave(self) -> None:
-        """End the client; sessions go on."""
+        """End the client; sessions go on, but the one opened unasked and never used."""
+        self.work.begin(self._leave())
+
+    async def _leave(self) -> None:
+        if unused := await self.work.tidy():
+            self.apply(Closing(unused))
+            self.apply(SessionGone(unused))
         self.exit(0)
 
     async def on_event(self, event: events.Event) -> None:
@@ -187,7 +193,7 @@ def farewell(workspace: Workspace) -> str:
     for session in workspace.order:
         path = workspace.short_path(session.project_path)
         busy = "  (still working)" if session.busy else ""
-        lines.append(f"  {session.name}{busy}   jido-tui {path}")
+        lines.append(f"  {workspace.shown_name(session)}{busy}   jido-tui {path}")
     if not lines:
         return "Nothing is open. jido-tui starts again; /resume lists saved sessions.\n"
     return "To come back:\n" + "\n".join(lines) + "\n/resume lists what was saved.\n"

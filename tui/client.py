@@ -94,10 +94,15 @@ class SavedCalls(Calls):
         items = fields.objects(await self.get("/v1/saved"), "items")
         return [_saved(item) for item in items if fields.raw(item, "id")]
 
-    async def resume(self, saved_id: str) -> Json:
-        """Open a saved session again."""
+    async def resume(self, saved_id: str, replaces: str = "") -> Json:
+        """Open a saved session again, in the place of an empty one if one is named."""
         path = f"/v1/saved/{quote(saved_id)}/resume"
-        return await self.call("POST", path, {}, timeout_s=START_TIMEOUT_S)
+        body = {"replaces": replaces} if replaces else {}
+        return await self.call("POST", path, body, timeout_s=START_TIMEOUT_S)
+
+    async def take_in(self, document: object) -> Json:
+        """Save a portable document as a session to be resumed."""
+        return await self.call("POST", "/v1/import", document, timeout_s=START_TIMEOUT_S)
 
     async def delete_saved(self, saved_id: str) -> None:
         """Delete a saved session for good."""
@@ -136,9 +141,14 @@ class Api(SandboxCalls, SavedCalls):
         path = f"/v1/sessions/{quote(session_id)}?save=true"
         await self.call("DELETE", path, timeout_s=START_TIMEOUT_S)
 
-    async def save(self, session_id: str) -> None:
-        """Save a session now; one in which nothing was said is not saved."""
-        await self.call("POST", f"/v1/sessions/{quote(session_id)}/save")
+    async def close_unused(self, session_id: str) -> None:
+        """End a session if nothing was said in it; refused otherwise."""
+        path = f"/v1/sessions/{quote(session_id)}?save=false&only_empty=true"
+        await self.call("DELETE", path)
+
+    async def save(self, session_id: str) -> Json:
+        """Save a session now and return what came of it; an empty one is not saved."""
+        return await self.call("POST", f"/v1/sessions/{quote(session_id)}/save")
 
     async def restart(self, session_id: str) -> Json:
         """Ask for a fresh sandbox."""

@@ -106,7 +106,7 @@ class Feed:
         async with self._api.http.stream(
             "GET", path, None, headers, idle_timeout_s=SILENCE_S
         ) as stream:
-            await _accepted(stream)
+            await accepted(stream)
             self._attempt = 0
             self._tell(LinkChanged(self._id, "live"))
             async for batch in frame_batches(stream.chunks()):
@@ -126,7 +126,8 @@ class Feed:
             self._tell(Streamed(self._id, events))
 
 
-async def _accepted(stream: Stream) -> None:
+async def accepted(stream: Stream) -> None:
+    """Raise the refusal that a stream answers with instead of opening."""
     if stream.status != 200:
         raise refusal(stream.status, Answer(stream.status, await stream.read()).json())
 

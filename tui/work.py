@@ -12,8 +12,9 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from tui.client import Api, Refused, Unreachable
+from tui.client import Api, Json, Refused, Unreachable
 from tui.feed import PAUSES_S, Feed
+from tui.lobby import FINAL, Lobby
 from tui.state import fields
 from tui.state.outcomes import (
     AnswerFailed,
@@ -31,12 +32,11 @@ from tui.state.outcomes import (
 from tui.state.session import Ask, SessionState, Waiting
 from tui.state.workspace import Workspace
 
-FINAL = frozenset({401, 403})
-"""Statuses that no repetition changes."""
-
-
 _STOPPED_S: Final = 2.0
 """Seconds that leaving waits for tasks under way."""
+
+_TIDY_S: Final = 3.0
+"""Seconds that leaving waits for the session that nobody used to close."""
 
 
 class Work:
@@ -51,6 +51,8 @@ class Work:
         self._sending: dict[str, str] = {}
         """By session, the key of the prompt last begun; a key is begun once."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unasked = ""
+        """The session opened because the client was started here; empty when there was one."""
 
     def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run something beside the screen."""
@@ -98,40 +100,65 @@ class Work:
                 if refused.status in FINAL:
                     return
             else:
-                return
+                break
             await asyncio.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
             attempt += 1
+        await Lobby(self.api, self._tell).run()
+
+    async def tidy(self) -> str:
+        """Close the session opened unasked if nothing was said in it, and return its identifier.
+
+        Empty when there is none to close. The server decides whether something was said.
+        """
+        session = self._workspace.sessions.get(self._unasked)
+        if session is None or not session.empty:
+            return ""
+        with contextlib.suppress(Unreachable, Refused, TimeoutError):
+            async with asyncio.timeout(_TIDY_S):
+                await self.api.close_unused(session.id)
+                return session.id
+        return ""
 
     async def _open_all(self, project_path: str) -> None:
         records = await self.api.sessions()
         self._tell(ServerChanged("ready"))
         self._tell(SessionsListed(records))
         mine = [r for r in records if fields.raw(r, "project_path") == project_path]
-        if mine:
-            self._tell(SessionOpened(mine[0]))
-        elif project_path:
-            await self._open(project_path)
-        elif records:
-            self._tell(SessionOpened(records[0]))
-        if not mine:
+        record = mine[0] if mine else await self._open(project_path) if project_path else None
+        if record is None and records and not project_path:
+            record = records[0]
+        if record is not None:
+            self._tell(SessionOpened(record))
+        # The server knows the project by its real path, the person perhaps by a link to it.
+        here = fields.raw(record, "project_path") if record is not None else project_path
+        if here and (record is None or not fields.integer(record, "turns")):
             with contextlib.suppress(Unreachable, Refused):
-                self._tell(SavedListed(await self.api.saved(), offer=True))
+                self._tell(SavedListed(await self.api.saved(), offer=here))
 
-    async def _open(self, project_path: str) -> None:
+    async def open_here(self) -> None:
+        """Open the directory the client was started in, for a prompt that has no session."""
         try:
-            self._tell(SessionOpened(await self.api.create(project_path)))
+            record = await self._open(self._workspace.project_path)
+        except Unreachable as fault:
+            self._tell(Told("", "error", str(fault)))
+        else:
+            if record is not None:
+                self._tell(SessionOpened(record))
+
+    async def _open(self, project_path: str) -> Json | None:
+        """Return the project's session, a new one if need be; None when it is refused."""
+        try:
+            record = await self.api.create(project_path)
         except Refused as refused:
             other = fields.raw(refused.body, "session_id")
             # An overlap names the session of another directory, not of the one meant.
             here = other and not fields.raw(refused.body, "overlaps")
             if refused.code == "project_already_open" and here:
-                self._tell(SessionOpened(await self.api.session(other)))
-                return
-            text = refused.detail
-            names = [fields.label(s, "name") for s in fields.objects(refused.body, "sessions")]
-            if names:
-                text += " Running: " + ", ".join(names) + "."
-            self._tell(Told("", "error", text))
+                return await self.api.session(other)
+            self._tell(Told("", "error", refused.detail))
+            return None
+        self._unasked = fields.raw(record, "id")
+        return record
 
     async def _send(self, session_id: str, waiting: Waiting) -> None:
         """Send one prompt until it has an outcome; that has the next one sent."""

@@ -68,6 +68,10 @@ class Archive:
         """Raise SavedLimitReached when saving this session would exceed the limit."""
         await self._off_loop(lambda: self._ensure_room(session_id))
 
+    def path(self, session_id: str) -> str:
+        """Return where a session is or would be saved."""
+        return str(files.path_of(self._directory, session_id))
+
     async def count(self) -> int:
         """Return how many files there are, damaged ones included."""
         return await self._off_loop(lambda: len(files.ids(self._directory)))

@@ -84,6 +84,11 @@ def ids(directory: Path) -> list[str]:
     return [name for name in (n.removesuffix(_SUFFIX) for n in names) if is_id(name)]
 
 
+def path_of(directory: Path, session_id: str) -> Path:
+    """Return where a session is or would be saved."""
+    return _path(directory, session_id)
+
+
 def exists(directory: Path, session_id: str) -> bool:
     """Say whether a file of that name is there, whatever its state."""
     return is_id(session_id) and os.path.lexists(_path(directory, session_id))

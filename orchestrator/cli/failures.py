@@ -61,15 +61,6 @@ def code_of(error: JidoError) -> int:
 def explain(error: JidoError) -> str:
     """Return what happened and what to do, in one line."""
     code = getattr(error, "problem_code", error.code)
-    if code == "session_limit_reached":
-        sessions = error.extra.get("sessions")
-        named = sessions if isinstance(sessions, list) else []
-        names = [str(entry.get("name")) for entry in named if isinstance(entry, dict)]
-        return f"{error.detail} Open: {', '.join(names)}." if names else error.detail
-    if code == "project_already_open":
-        return (
-            f"{error.detail} `jido session close {error.extra.get('session_id', 'ID')}` closes it."
-        )
     if code == "unauthorized" and "JIDO_TOKEN" not in error.detail:
         return (
             f"{error.detail} Set JIDO_TOKEN, or JIDO_HOME to the home whose token file "

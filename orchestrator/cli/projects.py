@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +20,9 @@ from orchestrator.domain.errors import (
     JidoError,
     ProjectPathNotDirectory,
     ProjectPathNotFound,
-    SessionNotFound,
     Unavailable,
 )
+from orchestrator.domain.targets import Named, find_live
 from orchestrator.local.http import Api
 from orchestrator.wire.problems import Problem
 
@@ -87,28 +87,28 @@ def session_for(api: Api, project: Path | None, session: str | None) -> Iterator
 
 
 def find_session(api: Api, target: str) -> dict[str, Any]:
-    """Return the live session with this id, beginning of an id, number or name.
-
-    Raises SessionNotFound, also when several match.
-    """
+    """Return the live session that a person means; raises what `find_live` raises."""
     items: list[dict[str, Any]] = api.call("GET", "/v1/sessions")["items"]
-    if target.isdecimal() and 1 <= int(target) <= len(items):
-        return items[int(target) - 1]
-    exact = [item for item in items if target in {item["id"], item["name"]}]
-    found = exact or [item for item in items if len(target) >= 4 and item["id"].startswith(target)]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{item['name']} ({item['id'][:8]})" for item in items) or "none"
-    what = "names several sessions" if found else "is no live session"
-    raise SessionNotFound(f"“{target[:80]}” {what}. Live: {known}.")
+    return find_live(target, items, lambda item: Named(item["id"], item["name"]))
 
 
-def wait_session(api: Api, session: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a new session is ready and return it; raises SessionFailed."""
+def wait_session(
+    api: Api, session: dict[str, Any], told: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Wait until a session is ready and return it; its notices meanwhile go to `told`.
+
+    Raises SessionFailed.
+    """
     if session["status"] == "ready":
         return session
+    follower = EventFollower(api, session["id"])
+    if session["status"] == "restarting":
+        # What was told of an earlier sandbox says nothing about this one.
+        follower.seq = session["last_seq"]
     try:
-        for event in EventFollower(api, session["id"]).follow(time.monotonic() + START_S):
+        for event in follower.follow(time.monotonic() + START_S):
+            if event["type"] == "notice" and told is not None:
+                told(str(event["data"].get("text", "")))
             if event["type"] == "session.ready":
                 break
             if event["type"] in {"session.failed", "session.closed"}:
@@ -117,6 +117,18 @@ def wait_session(api: Api, session: dict[str, Any]) -> dict[str, Any]:
         raise SessionFailed(f"The sandbox was not ready after {START_S:.0f} seconds.") from None
     current: dict[str, Any] = api.call("GET", f"/v1/sessions/{quote(session['id'])}")
     return current
+
+
+def wait_or_close(api: Api, session: dict[str, Any], told: Callable[[str], None]) -> dict[str, Any]:
+    """Wait as `wait_session` does; a session that does not become ready is closed again."""
+    ready = False
+    try:
+        waited = wait_session(api, session, told)
+        ready = True
+        return waited
+    finally:
+        if not ready:
+            close_session(api, session["id"], save=False)
 
 
 def failure_of(event: dict[str, Any]) -> str:

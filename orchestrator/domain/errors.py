@@ -18,6 +18,7 @@
     ├── NotFound
     │   └── SessionNotFound · TurnNotFound · ApprovalNotFound · SavedSessionNotFound
     ├── Conflict                  true another time, or after another call
+    │   ├── AmbiguousTarget · SessionNotEmpty
     │   ├── SessionLimitReached · ProjectAlreadyOpen · SessionNotReady
     │   ├── ApprovalAlreadyAnswered · SessionChanged · QueueFull · SavedLimitReached
     ├── Gone
@@ -254,6 +255,18 @@ class Conflict(JidoError):
     """True at another time, or after another call."""
 
     code = "conflict"
+
+
+class AmbiguousTarget(Conflict):
+    """Several sessions could be meant."""
+
+    code = "ambiguous_target"
+
+
+class SessionNotEmpty(Conflict):
+    """Something was said in a session that was to be closed only if nothing was."""
+
+    code = "session_not_empty"
 
 
 class SessionLimitReached(Conflict):

@@ -52,3 +52,15 @@ def unique_name(name: str, taken: Iterable[str]) -> str:
         if candidate not in others:
             return candidate
         number += 1
+
+
+def shown_names(names: Iterable[str]) -> list[str]:
+    """Return what is shown for `names`: each as it is, a repeated one as `name (2)`, `name (3)` …
+
+    The first of equal names keeps it, so that a name that nobody repeats is never changed.
+    """
+    given = list(names)
+    shown: list[str] = []
+    for name in given:
+        shown.append(unique_name(name, [*given, *shown]) if name in shown else name)
+    return shown

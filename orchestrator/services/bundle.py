@@ -44,10 +44,11 @@ def build_services(store: Store, settings: Settings) -> Services:
     models = ModelService(store, settings)
     turns = TurnService(store)
     saving = Saving(store, archive)
+    sessions = SessionService(store, starter, models, turns, saving)
     return Services(
-        sessions=SessionService(store, starter, models, turns, saving),
+        sessions=sessions,
         turns=turns,
-        saved=SavedService(store, archive, starter),
+        saved=SavedService(store, archive, starter, sessions),
         saving=saving,
         transfer=TransferService(store, archive),
         execution=ExecutionService(store, settings),

@@ -7,16 +7,25 @@ buffer: a follower holds one page, whatever its reader's pace.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Collection
 from typing import Final, NamedTuple
 
-from orchestrator.domain.errors import EventsTrimmed, SessionNotFound, StoreUnavailable
-from orchestrator.domain.events import Event
+from orchestrator.domain.errors import (
+    EventsTrimmed,
+    InvalidArgument,
+    SessionNotFound,
+    StoreUnavailable,
+)
+from orchestrator.domain.events import EVENT_TYPES, Event
 from orchestrator.domain.limits import KEEPALIVE_S
 from orchestrator.store.facade import Store
 
 PAGE_EVENTS: Final = 500
 """Events read at once."""
+
+_STRIDE_S: Final = 0.1
+"""Seconds over which events are gathered for a follower of few types."""
 
 _AWAY_S: Final = 1.0
 """Seconds between attempts while the store does not answer."""
@@ -50,12 +59,21 @@ class FollowService:
         first = await self._read(session_id, after)
         return self._follow_session(session_id, after, first)
 
-    async def all(self, after: str | None) -> AsyncGenerator[Page, None]:
+    async def all(
+        self, after: str | None, types: Collection[str] = ()
+    ) -> AsyncGenerator[Page, None]:
         """Return the pages over all sessions after a cursor, or from now on without one.
 
-        Raises EventsTrimmed, before the first page, when the place is gone.
+        Only events of `types` when any are given. Raises EventsTrimmed, before the first page,
+        when the place is gone, and InvalidArgument for a type that does not exist.
         """
+        unknown = sorted(set(types) - EVENT_TYPES)
+        if unknown:
+            raise InvalidArgument(f"There are no events of type “{unknown[0][:40]}”.")
         cursor = await self._store.events.newest() if after is None else after
+        if types:
+            cursor, found = await self._store.events.read_types(cursor, PAGE_EVENTS, types)
+            return self._follow_types(cursor, types, _followed_all(found))
         first = _followed_all(await self._store.events.read_all(cursor, PAGE_EVENTS))
         return self._follow_all(cursor, first)
 
@@ -112,6 +130,32 @@ class FollowService:
                     yield page
                     continue
                 if page or not await watch.wait(self._keepalive_s):
+                    yield page
+
+    async def _follow_types(
+        self, cursor: str, types: Collection[str], page: Page
+    ) -> AsyncGenerator[Page, None]:
+        """Follow what happens seldom in a stream in which much does: look at it in strides."""
+        with self._store.signals.watch("all") as watch:
+            yield page
+            spoke_at = time.monotonic()
+            while True:
+                woken = await watch.wait(self._keepalive_s)
+                await asyncio.sleep(_STRIDE_S if woken else 0)
+                before = cursor
+                try:
+                    cursor, found = await self._store.events.read_types(cursor, PAGE_EVENTS, types)
+                except EventsTrimmed:
+                    return
+                except StoreUnavailable:
+                    await asyncio.sleep(_AWAY_S)
+                    found = []
+                if cursor != before:
+                    # There may be more than one look shows.
+                    watch.wake()
+                page = _followed_all(found)
+                if page or time.monotonic() - spoke_at >= self._keepalive_s:
+                    spoke_at = time.monotonic()
                     yield page
 
 

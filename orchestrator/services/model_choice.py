@@ -86,6 +86,13 @@ class ModelService:
             default=f"{provider}:{model}",
         )
 
+    async def lacking(self, provider: str) -> str | None:
+        """Return what is missing to use a provider here; None when nothing is known to be."""
+        configured = await self._configured()
+        if configured is None or provider in configured:
+            return None
+        return _missing(provider)
+
     async def _configured_soon(self) -> frozenset[str] | None:
         if self._settings.model is not None:
             return None
@@ -128,6 +135,9 @@ def _info(provider: str, model: str, configured: frozenset[str] | None) -> Model
         return ModelInfo(id=identifier, available=False, reason="No worker is running.")
     if provider in configured:
         return ModelInfo(id=identifier, available=True)
+    return ModelInfo(id=identifier, available=False, reason=_missing(provider))
+
+
+def _missing(provider: str) -> str:
     key = _KEYS.get(provider)
-    reason = f"Set {key} for the worker." if key else "The worker cannot reach this provider."
-    return ModelInfo(id=identifier, available=False, reason=reason)
+    return f"Set {key} for the worker." if key else "The worker cannot reach this provider."

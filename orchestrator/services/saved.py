@@ -10,10 +10,11 @@ from typing import Final
 
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Header
-from orchestrator.domain.errors import ProjectAlreadyOpen
+from orchestrator.domain.errors import ProjectAlreadyOpen, SessionNotEmpty, SessionNotFound
 from orchestrator.domain.limits import RESUMES_PER_MINUTE, RESUMES_PER_MINUTE_ALL
 from orchestrator.domain.session import Session
 from orchestrator.services.clock import now
+from orchestrator.services.sessions import SessionService
 from orchestrator.services.starting import Starter
 from orchestrator.store.facade import Store
 from orchestrator.store.history import Conversation
@@ -27,8 +28,11 @@ _WINDOW_S: Final = 60.0
 class SavedService:
     """What clients do with sessions on disk."""
 
-    def __init__(self, store: Store, archive: Archive, starter: Starter) -> None:
+    def __init__(
+        self, store: Store, archive: Archive, starter: Starter, sessions: SessionService
+    ) -> None:
         """Bring sessions from `archive` back into `store`."""
+        self._sessions = sessions
         self._store = store
         self._archive = archive
         self._starter = starter
@@ -42,8 +46,12 @@ class SavedService:
         """Remove a saved session; raises SavedSessionNotFound."""
         await self._archive.delete(session_id)
 
-    async def resume(self, session_id: str, project_path: str | None) -> Session:
+    async def resume(
+        self, session_id: str, project_path: str | None, replaces: str | None = None
+    ) -> Session:
         """Make a saved session live again, under its own id, at `project_path` if it moved.
+
+        `replaces` names a live session that gives its place up if nothing was said in it.
 
         Every attempt counts. Raises TooManyRequests, an error of the saved file, one of the
         `project_path_*` family, SessionLimitReached, ProjectAlreadyOpen or
@@ -59,9 +67,21 @@ class SavedService:
                 f"“{header.name}” is open already. Switch to it.", session_id=session_id
             )
         found = await self._starter.inspect(project_path or header.project_path)
+        if replaces is not None:
+            await self._make_way(replaces, found.real_path)
         session = _revived(header, found.real_path, found.language)
         conversation = Conversation(contents.entries, contents.prompt_history, contents.todos)
         return await self._starter.claim(session, found, conversation=conversation)
+
+    async def _make_way(self, session_id: str, real_path: str) -> None:
+        """Close an empty session at `real_path`; one that is used, or elsewhere, stays."""
+        live = await self._store.sessions.find(session_id)
+        if live is None or live.project_path != real_path:
+            return
+        try:
+            await self._sessions.close(session_id, save=False, only_empty=True)
+        except (SessionNotEmpty, SessionNotFound):
+            return
 
 
 def _revived(header: Header, real_path: str, language: str | None) -> Session:

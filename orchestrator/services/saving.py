@@ -17,6 +17,7 @@ from orchestrator.domain.limits import WARN_SAVED_SESSIONS
 from orchestrator.domain.session import Session
 from orchestrator.services.story import notice
 from orchestrator.store.facade import Store
+from orchestrator.wire.bodies import Saved
 
 _log = structlog.get_logger(__name__)
 
@@ -36,9 +37,16 @@ class Saving:
         """
         return await self._write(session, closed_at, kept=True)
 
-    async def keep(self, session_id: str) -> bool:
+    async def keep(self, session_id: str) -> Saved:
         """Save a live session now and go on with it; raises as `save`, and SessionNotFound."""
-        return await self.save(await self._store.sessions.get(session_id), closed_at=None)
+        session = await self._store.sessions.get(session_id)
+        await self.save(session, closed_at=None)
+        if not await self._store.history.count(session_id):
+            detail = f"There is nothing to save in “{session.name}” yet: nothing was said."
+            return Saved(id=session.id, name=session.name, saved=False, detail=detail)
+        file = self._archive.path(session_id)
+        detail = f"Saved: “{session.name}”, in {file}. Every turn is saved as it ends, too."
+        return Saved(id=session.id, name=session.name, saved=True, file=file, detail=detail)
 
     async def autosave(self, session_id: str) -> None:
         """Save after a turn; never raises, a failure is logged and told in the session."""

@@ -6,24 +6,30 @@ stops because its intent changed and the supervisor was woken.
 
 from __future__ import annotations
 
+import builtins
 import time
 from typing import Final
 
 import structlog
 
-from orchestrator.domain.errors import JidoError, SessionNotReady, SupervisorUnavailable
+from orchestrator.domain.errors import (
+    JidoError,
+    SessionNotEmpty,
+    SessionNotReady,
+    SupervisorUnavailable,
+)
 from orchestrator.domain.events import NewEvent
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.limits import START_TIMEOUT_S
-from orchestrator.domain.models import ConfigChange, merge_config
-from orchestrator.domain.names import validate_name
+from orchestrator.domain.models import ConfigChange, SessionConfig, merge_config
+from orchestrator.domain.names import name_from_path, validate_name
 from orchestrator.domain.session import Session
 from orchestrator.services.clock import now
 from orchestrator.services.model_choice import ModelService, with_model
 from orchestrator.services.project_settings import apply_project
 from orchestrator.services.saving import Saving
 from orchestrator.services.starting import Starter
-from orchestrator.services.story import session_event
+from orchestrator.services.story import notice, session_event
 from orchestrator.services.turns import TurnService
 from orchestrator.store.facade import Store
 
@@ -75,20 +81,20 @@ class SessionService:
         moment = now()
         session = Session(
             id=new_id(),
-            name=chosen or await self._starter.name_for(found.real_path),
+            name=await self._starter.free_name(chosen or name_from_path(found.real_path)),
             project_path=found.real_path,
             config=config,
             language=found.language,
             created_at=moment,
             updated_at=moment,
         )
-        return await self._starter.claim(session, found)
+        return await self._starter.claim(session, found, await self._lacking(config))
 
     async def get(self, session_id: str) -> Session:
         """Return a live session; raises SessionNotFound."""
         return await self._store.sessions.get(session_id)
 
-    async def list(self) -> list[Session]:
+    async def list(self) -> builtins.list[Session]:
         """Return the live sessions by creation."""
         return await self._store.sessions.list()
 
@@ -114,6 +120,8 @@ class SessionService:
         Raises SessionNotFound, InvalidName, NameTooLong or a fault of the configuration.
         """
         chosen = validate_name(name) if name is not None else None
+        if chosen is not None:
+            chosen = await self._starter.free_name(chosen, besides=session_id)
 
         def changed(session: Session) -> Session:
             config = session.config
@@ -124,7 +132,13 @@ class SessionService:
                 return session
             return session.model_copy(update={**fields, "updated_at": now()})
 
-        return await self._store.sessions.update(session_id, changed, _told)
+        before = await self._store.sessions.get(session_id)
+        after = await self._store.sessions.update(session_id, changed, _told)
+        if after.config.provider != before.config.provider:
+            told = await self._lacking(after.config)
+            if told:
+                await self._store.events.append(session_id, told)
+        return after
 
     async def restart(self, session_id: str) -> Session:
         """Ask for a fresh sandbox; the conversation stays.
@@ -144,17 +158,19 @@ class SessionService:
         await self._store.sessions.set_desired(session_id, "running", bump=True)
         return session
 
-    async def close(self, session_id: str, save: bool) -> None:
+    async def close(self, session_id: str, save: bool, *, only_empty: bool = False) -> None:
         """End a session: its turns, then, when `save`, its record on disk, then its sandbox.
 
-        Raises SessionNotFound; SavedLimitReached, NoSpace or ArchiveUnavailable before anything
-        was ended; SupervisorUnavailable when the sandbox does not end in time, in which case
-        closing again goes on with it.
+        `only_empty` refuses a session in which something was said, in one step with the rest.
+        Raises SessionNotFound; SessionNotEmpty, SavedLimitReached, NoSpace or ArchiveUnavailable
+        before anything was ended; SupervisorUnavailable when the sandbox does not end in time, in
+        which case closing again goes on with it.
         """
         await self._store.sessions.get(session_id)
         if save:
             await self._saving.ensure_room(session_id)
-        session = await self._store.sessions.update(session_id, _closing, lambda _, __: [])
+        closing = _closing_empty if only_empty else _closing
+        session = await self._store.sessions.update(session_id, closing, lambda _, __: [])
         await self._end_turns(session_id)
         if save:
             await self._saving.save(session, closed_at=now())
@@ -172,6 +188,14 @@ class SessionService:
                 await self.close(session.id, save=True)
             except JidoError as error:
                 _log.warning("session.close_unfinished", session=session.id, code=error.code)
+
+    async def _lacking(self, config: SessionConfig) -> builtins.list[NewEvent]:
+        """Return what to tell of a model that cannot be used here yet."""
+        reason = await self._models.lacking(config.provider)
+        if reason is None:
+            return []
+        text = f"{config.qualified} cannot be used yet. {reason}"
+        return [notice("warning", "model_not_configured", text)]
 
     async def _end_turns(self, session_id: str) -> None:
         """Cancel every turn and wait briefly, so that what was written so far is saved too."""
@@ -208,6 +232,14 @@ def _told(before: Session, after: Session) -> list[NewEvent]:
 
 def _restarting(session: Session) -> Session:
     return session.model_copy(update={"status": "restarting", "error": None, "updated_at": now()})
+
+
+def _closing_empty(session: Session) -> Session:
+    if session.turns:
+        raise SessionNotEmpty(
+            f"Something was said in “{session.name}” meanwhile, so it stays open."
+        )
+    return _closing(session)
 
 
 def _closing(session: Session) -> Session:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain.errors import SupervisorUnavailable
 from orchestrator.domain.events import NewEvent
-from orchestrator.domain.names import name_from_path, unique_name
+from orchestrator.domain.names import unique_name
 from orchestrator.domain.paths import validate_form
 from orchestrator.domain.session import Session
 from orchestrator.services.story import session_event
@@ -75,10 +75,10 @@ class Starter:
                 "Run the same version of both."
             ) from error
 
-    async def name_for(self, real_path: str) -> str:
-        """Return a name made of the directory's own that no live session shows."""
-        taken = [session.name for session in await self._store.sessions.list()]
-        return unique_name(name_from_path(real_path), taken)
+    async def free_name(self, name: str, besides: str | None = None) -> str:
+        """Return `name`, or `name (2)` when another live session than `besides` has it."""
+        sessions = await self._store.sessions.list()
+        return unique_name(name, [each.name for each in sessions if each.id != besides])
 
     async def claim(
         self,

@@ -6,7 +6,7 @@ all sessions with numbers of its own. Refuses to guess about what was trimmed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from orchestrator.domain.errors import EventsTrimmed, InvalidArgument
 from orchestrator.domain.events import Event, NewEvent
@@ -58,6 +58,24 @@ class EventStore:
             (str(_number(row)), _event(row[1]["session"], int(row[1]["seq"]), row[1]))
             for row in rows
         ]
+
+    async def read_types(
+        self, after: str, limit: int, types: Collection[str]
+    ) -> tuple[str, list[tuple[str, Event]]]:
+        """Look at `limit` events behind cursor `after`; return those of `types`.
+
+        With them comes the cursor behind everything looked at. Raises as `read_all`.
+        """
+        position = _cursor(after)
+        oldest, rows = await self._range(keys.ALL_EVENTS, position, limit)
+        if oldest is not None:
+            _refuse_trimmed(position, oldest)
+        wanted = [row for row in rows if decode_object(row[1]["event"]).get("type") in types]
+        found = [
+            (str(_number(row)), _event(row[1]["session"], int(row[1]["seq"]), row[1]))
+            for row in wanted
+        ]
+        return (str(_number(rows[-1])) if rows else after), found
 
     async def newest(self) -> str:
         """Return the cursor of the newest event over all sessions: following starts there."""

@@ -39,6 +39,9 @@ from orchestrator.store.transaction import (
 EVENTS_LINGER_MS: Final = 60_000
 """Milliseconds for which the events of a closed session can still be read."""
 
+_NAMED: Final = 10
+"""Sessions named in the refusal of one too many."""
+
 
 class SessionStore:
     """Records of live sessions, and what the supervisor is asked to run for them."""
@@ -92,7 +95,8 @@ class SessionStore:
         ]
         outcome, *rest = await self._connection.run("claim", names, arguments)
         if outcome == "open":
-            raise _already_open(session.project_path, rest[0])
+            owner = await self.find(rest[0])
+            raise _already_open(session.project_path, rest[0], owner)
         if outcome == "overlap":
             raise _overlapping(session.project_path, *rest)
         if outcome == "full":
@@ -200,9 +204,10 @@ def _changed_intent(stored: StoredSession, desired: Desired, bump: bool) -> Sand
     return stored.intent.model_copy(update={"desired": desired, "generation": generation})
 
 
-def _already_open(path: str, session_id: str) -> ProjectAlreadyOpen:
+def _already_open(path: str, session_id: str, owner: Session | None) -> ProjectAlreadyOpen:
+    name = f"“{owner.name}” ({session_id[:8]})" if owner else session_id
     return ProjectAlreadyOpen(
-        f"{path} is already open in session {session_id}. Switch to it, or close it first.",
+        f"{path} is already open, in session {name}. Work there, or close it first.",
         session_id=session_id,
     )
 
@@ -220,8 +225,11 @@ def _limit_reached(maximum: int, records: list[str]) -> SessionLimitReached:
     sessions = [
         {"id": record["id"], "name": record["name"]} for record in map(decode_object, records)
     ]
+    names = [str(session["name"]) for session in sessions]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return SessionLimitReached(
-        f"{len(sessions)} of {maximum} sessions are open. Close one first.",
+        f"{len(sessions)} of {maximum} sessions are open: {', '.join(names[:_NAMED])}{more}. "
+        "Close one first.",
         current=len(sessions),
         max=maximum,
         sessions=list(sessions),

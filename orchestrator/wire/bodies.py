@@ -143,6 +143,21 @@ class ResumeSession(Body):
 
     project_path: str | None = None
     """Where the project is now; None takes the saved path."""
+    replaces: str | None = None
+    """A live session that is closed first if it has that path and nothing was said in it."""
+
+
+class Saved(BaseModel):
+    """`POST /v1/sessions/{id}/save`."""
+
+    id: str
+    name: str
+    saved: bool
+    """False when nothing was said yet."""
+    file: str | None = None
+    """Where the record is, on the server's machine; None when there is none."""
+    detail: str
+    """What happened, for a person."""
 
 
 class SavedSession(BaseModel):

@@ -260,6 +260,8 @@ class ScriptedApi:
             _problem(writer, refusal)
         elif words[0] == "sessions" and words[-1] == "events":
             await self._stream(request, words[1], writer)
+        elif words == ["events"]:
+            await self._stream_all(request, writer)
         elif words[0] == "sessions" and words[-1] == "exec":
             await self._execute(request.body, writer)
         else:
@@ -278,9 +280,7 @@ class ScriptedApi:
             case "PATCH", ["sessions", session_id]:
                 return self._update(session_id, request.body)
             case "DELETE", ["sessions", session_id]:
-                self.change(session_id, "session.closed", status="closing")
-                del self.sessions[session_id]
-                return 204, None
+                return self._close(session_id, only_empty="only_empty" in request.query)
             case "POST", ["sessions", session_id, "turns"]:
                 return self._turn(session_id, request)
             case "POST", ["sessions", session_id, "turns", turn_id, "cancel"]:
@@ -324,8 +324,10 @@ class ScriptedApi:
             case "POST", ["sessions", session_id, "restart"]:
                 self.change(session_id, "session.restarting", status="restarting")
                 return 202, self.sessions[session_id].model_dump(mode="json")
-            case "POST", ["sessions", _, "save"]:
-                return 204, None
+            case "POST", ["sessions", session_id, "save"]:
+                saved = self.sessions[session_id].turns > 0
+                detail = "Saved: in /saved.json." if saved else "There is nothing to save."
+                return 200, {"saved": saved, "detail": detail}
             case _:
                 return self._stored(request, words)
 
@@ -336,10 +338,12 @@ class ScriptedApi:
             case "GET", ["saved"]:
                 return 200, _page([s.model_dump(mode="json") for s in self.saved])
             case "POST", ["saved", saved_id, "resume"]:
-                return self._resume(saved_id)
+                return self._resume(saved_id, request.body or {})
             case "DELETE", ["saved", saved_id]:
                 self.saved = [s for s in self.saved if s.id != saved_id]
                 return 204, None
+            case "POST", ["import"]:
+                return 201, self.add_saved("/work/imported", "imported").model_dump(mode="json")
             case "GET", ["models"]:
                 items = [{"id": "offline:demo", "available": True, "reason": None}]
                 return 200, {"items": items, "default": "offline:demo", "next": None}
@@ -350,6 +354,13 @@ class ScriptedApi:
         status = "ready" if self.ready else "starting"
         session = self.add_session(body["project_path"], body.get("name") or "", status=status)
         return 201, session.model_dump(mode="json")
+
+    def _close(self, session_id: str, *, only_empty: bool) -> tuple[int, Any]:
+        if only_empty and self.sessions[session_id].turns:
+            return 409, {"code": "session_not_empty", "detail": "It is in use."}
+        self.change(session_id, "session.closed", status="closing")
+        del self.sessions[session_id]
+        return 204, None
 
     def _update(self, session_id: str, body: Json) -> tuple[int, Any]:
         if name := body.get("name"):
@@ -382,13 +393,15 @@ class ScriptedApi:
         page["next"] = str(start) if start else None
         return page
 
-    def _resume(self, saved_id: str) -> tuple[int, Any]:
+    def _resume(self, saved_id: str, body: Json) -> tuple[int, Any]:
         saved = next(s for s in self.saved if s.id == saved_id)
-        self.saved.remove(saved)
         open_ids = [s.id for s in self.sessions.values() if s.project_path == saved.project_path]
         for session_id in open_ids:
+            if body.get("replaces") != session_id:
+                return 409, {"code": "project_already_open", "detail": "It is open."}
             self.change(session_id, "session.closed", status="closing")
             del self.sessions[session_id]
+        self.saved.remove(saved)
         session = self.add_session(saved.project_path, saved.name, turns=saved.turns)
         turn = Turn(id=new_id(), session_id=session.id, prompt="before", created_at=self.now())
         self.say(session.id, turn, "What was said before.")
@@ -412,6 +425,23 @@ class ScriptedApi:
             if session_id not in self.sessions:
                 writer.write(b"0\r\n\r\n")
                 return
+            if not fresh:
+                async with self._wake:
+                    await self._wake.wait()
+
+    async def _stream_all(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        types = request.query.get("types", "").split(",")
+        sent = {session_id: len(events) for session_id, events in self.events.items()}
+        _head(writer, 200, "text/event-stream")
+        _chunk(writer, b": stream\n\n")
+        while True:
+            stories = self.events.items()
+            fresh = [event for key, story in stories for event in story[sent.get(key, 0) :]]
+            sent = {key: len(story) for key, story in stories}
+            for event in fresh:
+                if event["type"] in types:
+                    _chunk(writer, encode("1", event["type"], json.dumps(event)))
+            await writer.drain()
             if not fresh:
                 async with self._wake:
                     await self._wake.wait()

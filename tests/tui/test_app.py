@@ -215,7 +215,8 @@ async def test_reconnects_and_misses_nothing(api: ScriptedApi, open_client: Open
         api.finish(turn)
         await client.sees("Said while away.", "done")
         assert client.screen_text().count("Said while away.") == 1
-    assert api.hits("GET", "/events")[-1].headers["last-event-id"] != "0"
+    followed = api.hits("GET", f"{session.id}/events")
+    assert followed[-1].headers["last-event-id"] != "0"
 
 
 async def test_reloads_when_the_place_is_gone(api: ScriptedApi, open_client: OpenClient) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.errors import AmbiguousTarget
 from tests.support.scripted_api import TOKEN, Refusal, ScriptedApi
 from tui.client import Api
 from tui.commands.complete import commands_for, files_for, wanted
@@ -120,12 +121,15 @@ async def test_sessions_open_switch_rename_and_close(api: ScriptedApi, table: Ta
     assert table.workspace.active is table.workspace.order[0]
     await table.run("/session switch su")
     assert table.workspace.active is table.workspace.order[1]
-    assert "Renamed: a b." in await table.run('/session rename "a b"')
+    assert "Renamed: “a b”." in await table.run('/session rename "a b"')
     assert table.workspace.order[1].name == "a b"
-    assert "No session is called" in await table.run("/session switch zzz")
-    assert "nothing to save yet" in await table.run("/session save")
-    table.workspace.order[1].turns = 1
-    assert "Saved: “a b”" in await table.run("/session save")
+    assert "“zzz” is no open session. Open: 1:two words, 2:a b" in await table.run(
+        "/session switch zzz"
+    )
+    assert "nothing to save" in await table.run("/session save")
+    second = table.workspace.order[1].id
+    api.sessions[second] = api.sessions[second].model_copy(update={"turns": 1})
+    assert "Saved: in /saved.json" in await table.run("/session save")
     await table.run("/session restart")
     assert table.workspace.order[1].status == "restarting"
     await table.run("/session close 'two words'")
@@ -150,29 +154,37 @@ async def test_names_are_found_as_people_write_them(open_table: Table) -> None:
     assert find_session(workspace, "PARADE").name == "Parade"
     assert find_session(workspace, "7").name == "7"
     assert find_session(workspace, workspace.order[0].id[:8]) is workspace.order[0]
-    with pytest.raises(UsageError, match="may be any of"):
+    with pytest.raises(AmbiguousTarget, match=r"may be any of 1:parser, 2:Parade\. Use"):
         find_session(workspace, "par")
 
 
 async def test_saved_sessions(api: ScriptedApi, open_table: Table) -> None:
     table = open_table
     assert "No saved sessions" in await table.run("/resume")
+    assert "There are no saved sessions" in await table.run("/resume clear")
     assert "There are no saved sessions" in await table.run("/resume 1")
     for name in ("one", "two", "three"):
         api.add_saved(f"/work/{name}", name)
     listed = await table.run("/resume")
     assert listed.index("three") < listed.index("one")
     assert "Use 1 to 3" in await table.run("/resume 9")
-    assert "Deleted: the saved session “two”" in await table.run("/resume delete 2")
+    await table.run("/resume delete 2")
+    assert table.workspace.question is not None
+    assert table.workspace.question.text == "Delete the saved session “two” for good?"
+    assert [s.name for s in api.saved] == ["three", "two", "one"]
+    said = await table.run(table.workspace.question.command)
+    assert "Deleted: the saved session “two”" in said
+    assert [s.name for s in api.saved] == ["three", "one"]
     await table.run("/resume 1")
     assert table.workspace.active is not None
     assert table.workspace.active.name == "three"
     await table.run("/resume clear")
     assert table.workspace.question is not None
-    assert "Delete all 1" in table.workspace.question.text
-    assert "Deleted: 1" in await table.run(table.workspace.question.command)
+    assert "Delete the one saved session" in table.workspace.question.text
+    assert "Deleted: the one" in await table.run(table.workspace.question.command)
     assert api.saved == []
-    assert await table.run("/resume a b")
+    assert "There are no saved sessions" in await table.run("/resume a b")
+    assert "did you mean /resume delete" in await table.run("/resume delte 1")
     assert await table.run("/resume delete")
 
 
@@ -246,13 +258,13 @@ async def test_refusals_point_the_way(api: ScriptedApi, open_table: Table) -> No
     await table.run("/session new other")
     opened = Refusal(409, "project_already_open", "Open.", {"session_id": first})
     api.refusals["POST", "sessions"] = opened
-    assert "here it is" in await table.run("/session new") or table.workspace.active_id == first
+    await table.run("/session new")
     assert table.workspace.active_id == first
-    names = [{"id": "1", "name": "alpha"}]
-    api.refusals["POST", "sessions"] = Refusal(
-        409, "session_limit_reached", "Ten run.", {"sessions": names}
-    )
-    assert "Running: alpha" in await table.run("/session new more")
+    active = table.workspace.active
+    assert active is not None
+    assert any(isinstance(i, Notice) and i.text == "Open." for i in active.transcript.items)
+    api.refusals["POST", "sessions"] = Refusal(409, "session_limit_reached", "Ten run.")
+    assert await table.run("/session new more") == "Ten run."
     await api.stop()
     assert "No server answers" in await table.run("/diff")
 

@@ -151,7 +151,9 @@ def test_what_waits_stands_above_the_prompt() -> None:
 def test_the_offer_is_one_quiet_line() -> None:
     workspace = Workspace(project_path="/work/parser")
     reduce(workspace, o.SessionOpened(record()))
-    reduce(workspace, o.SavedListed([Saved("x", "old", "/work/parser", 0.0, 2)], offer=True))
+    reduce(
+        workspace, o.SavedListed([Saved("x", "old", "/work/parser", 0.0, 2)], offer="/work/parser")
+    )
     assert waits(workspace) == ["▌ Go on with “old”, 2 turns, 2 h ago?  f2 resume   /resume all"]
 
 

@@ -270,7 +270,7 @@ def test_the_offer_is_the_newest_of_this_project() -> None:
         Saved("2", "broken", "/p", 2.0, 1, error="damaged"),
         Saved("3", "mine", "/p", 1.0, 1),
     ]
-    reduce(workspace, o.SavedListed(saved, offer=True))
+    reduce(workspace, o.SavedListed(saved, offer="/p"))
     assert workspace.offer == saved[2]
     reduce(workspace, o.SavedListed(saved[:1]))
     assert workspace.offer is None

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.domain.config_words import KEYS as CONFIG_KEYS
 from tui.commands import client, models, sandbox, saved, sessions
 from tui.commands.desk import Desk
 from tui.commands.parse import Line
@@ -58,14 +59,14 @@ KEYS: Final = (
 COMMANDS: Final = (
     Command(
         "session",
-        "new [path] | list | switch n | close | rename N | save",
-        "open, list, name, close; also restart",
+        " | ".join(sessions.FORMS),
+        "open, list, show, close, name, save; a fresh sandbox",
         sessions.session,
         ("new", "list", "switch", "close", "rename", "save", "restart"),
     ),
     Command(
         "resume",
-        "[n|id] | delete n | clear",
+        " | ".join(saved.FORMS),
         "list, open and delete saved sessions",
         saved.resume,
         ("delete", "clear"),
@@ -73,7 +74,7 @@ COMMANDS: Final = (
     Command("model", "[provider:model]", "show or choose the model", models.model),
     Command("provider", "[name]", "choose the provider", models.provider),
     Command(
-        "config", "[key value]", "show or change the configuration", models.config, models.KEYS
+        "config", "[key value]", "show or change the configuration", models.config, CONFIG_KEYS
     ),
     Command("shell", "CMD", "run a command in the sandbox (also !CMD)", sandbox.shell),
     Command("lua", "[--reset] SCRIPT", "run a Lua script in the sandbox", sandbox.lua),
@@ -87,6 +88,7 @@ COMMANDS: Final = (
         ("dark", "light", "high_contrast"),
     ),
     Command("export", "[file]", "write the session as a document", client.export),
+    Command("import", "FILE", "take in such a document; /resume opens it", client.take_in),
     Command("help", "", "commands and keys", show_help),
     Command("quit", "", "leave; sessions go on", client.leave),
 )

@@ -6,13 +6,17 @@ Owns the help text's frame; its rows come from the catalogue.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
+from orchestrator.domain.limits import MAX_IMPORT_BYTES
 from tui.commands.desk import Desk
 from tui.commands.parse import Line, UsageError, nearest
 from tui.commands.sessions import absolute, escape
 from tui.render.palette import PALETTES
+from tui.state import fields
+from tui.state.outcomes import SavedListed
 from tui.state.tool_words import count, money
 
 
@@ -25,7 +29,7 @@ async def cost(desk: Desk, line: Line) -> None:
         usage = entry.usage
         price = money(usage.cost_usd) or "not known"
         rows.append(
-            f"| {workspace.number_of(entry)}:{escape(entry.name)} | "
+            f"| {workspace.number_of(entry)}:{escape(workspace.shown_name(entry))} | "
             f"{escape(entry.qualified_model)} | {count(usage.input_tokens)} | "
             f"{count(usage.output_tokens)} | {price} |"
         )
@@ -63,6 +67,32 @@ async def export(desk: Desk, line: Line) -> None:
     except OSError as fault:
         raise UsageError(f"{path} cannot be written: {fault.strerror or fault}.") from None
     desk.say(f"Exported: {desk.workspace.short_path(str(path))}.")
+
+
+async def take_in(desk: Desk, line: Line) -> None:
+    """Save a portable document as a session to be resumed."""
+    if len(line.arguments) != 1:
+        raise UsageError("/import FILE; put quotes around a name with blanks.")
+    active = desk.workspace.active
+    start = active.project_path if active else desk.workspace.project_path
+    path = Path(absolute(line.arguments[0], start))
+    try:
+        document = await asyncio.to_thread(_read, path)
+    except OSError as fault:
+        raise UsageError(f"{path} cannot be read: {fault.strerror or fault}.") from None
+    except ValueError:
+        raise UsageError(f"{path} is no document of a session.") from None
+    record = await desk.api.take_in(document)
+    desk.tell(SavedListed([]))
+    desk.say(f"Imported: “{fields.label(record, 'name')}”. /resume lists it.")
+
+
+def _read(path: Path) -> object:
+    with path.open("rb") as file:
+        raw = file.read(MAX_IMPORT_BYTES + 1)
+    if len(raw) > MAX_IMPORT_BYTES:
+        raise ValueError
+    return json.loads(raw)
 
 
 def _write_new(path: Path, document: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.domain.targets import Named, find_live
 from tui.client import Api
 from tui.commands.parse import UsageError
 from tui.state.items import Level
@@ -48,25 +49,5 @@ class Desk:
 
 
 def find_session(workspace: Workspace, target: str) -> SessionState:
-    """Return the session meant by a tab's digit, a name, its beginning, or an identifier.
-
-    Raises UsageError, listing the candidates when several are meant.
-    """
-    order = workspace.order
-    exact = [s for s in order if target in (s.id, s.name)]
-    if len(exact) == 1:
-        return exact[0]
-    if target.isdecimal() and len(target) <= 2:
-        session = workspace.at(0 if int(target) == 10 else int(target))
-        if session is not None and int(target) <= 10:
-            return session
-    wanted = target.casefold()
-    found = exact or [s for s in order if s.name.casefold() == wanted]
-    found = found or [s for s in order if s.name.casefold().startswith(wanted)]
-    found = found or [s for s in order if len(target) >= 4 and s.id.startswith(target)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{workspace.number_of(s)}:{s.name}" for s in found)
-        raise UsageError(f"“{target}” may be any of {names}. Use the number.")
-    raise UsageError(f"No session is called “{target}”. /session list shows all.")
+    """Return the open session meant; raises what `find_live` raises."""
+    return find_live(target, workspace.order, lambda session: Named(session.id, session.name))

@@ -5,6 +5,7 @@ Owns the one place where a command's failure becomes a line in the transcript.
 
 from __future__ import annotations
 
+from orchestrator.domain.errors import JidoError
 from tui.client import Refused, Unreachable
 from tui.commands.catalogue import BY_NAME
 from tui.commands.desk import Desk
@@ -27,6 +28,8 @@ async def dispatch(desk: Desk, text: str) -> None:
         await command.run(desk, line)
     except UsageError as fault:
         desk.say(str(fault), "error")
+    except JidoError as fault:
+        desk.say(fault.detail, "error")
     except Unreachable as fault:
         desk.say(str(fault), "error")
     except Refused as refused:
@@ -39,11 +42,6 @@ def _explain(desk: Desk, refused: Refused) -> None:
         other = fields.raw(refused.body, "session_id")
         if other in desk.workspace.sessions and not fields.raw(refused.body, "overlaps"):
             desk.tell(Focused(other))
-            desk.say("That project is open already: here it is.", "info")
+            desk.say(refused.detail, "info")
             return
-    text = refused.detail
-    if refused.code == "session_limit_reached":
-        names = [fields.label(s, "name") for s in fields.objects(refused.body, "sessions")]
-        if names:
-            text += " Running: " + ", ".join(names) + ". /session close ends one."
-    desk.say(text, "error")
+    desk.say(refused.detail, "error")

@@ -5,13 +5,12 @@ Owns the reading of values; whether they are legal is the server's to say.
 
 from __future__ import annotations
 
+from orchestrator.domain.config_words import KEYS, config_value
 from tui.commands.desk import Desk
-from tui.commands.parse import Line, UsageError, nearest
+from tui.commands.parse import Line, UsageError
 from tui.commands.sessions import escape
 from tui.state import fields
 from tui.state.outcomes import SessionChanged
-
-KEYS = ("provider", "model", "temperature", "max_tokens")
 
 
 async def model(desk: Desk, line: Line) -> None:
@@ -61,23 +60,7 @@ async def config(desk: Desk, line: Line) -> None:
     if len(line.arguments) != 2:
         raise UsageError("/config [key value], the keys being " + ", ".join(KEYS))
     key, value = line.arguments
-    if key not in KEYS:
-        hint = nearest(key, KEYS)
-        raise UsageError(
-            f"“{key}” is no setting of a session." + (f" Did you mean {hint}?" if hint else "")
-        )
-    await _change(desk, {key: _value(key, value)})
-
-
-def _value(key: str, value: str) -> object:
-    if key not in ("temperature", "max_tokens"):
-        return value
-    if value in ("default", "none"):
-        return None
-    try:
-        return float(value) if key == "temperature" else int(value)
-    except ValueError:
-        raise UsageError(f"{key} takes a number, or the word default.") from None
+    await _change(desk, {key: config_value(key, value)})
 
 
 async def _change(desk: Desk, change: dict[str, object]) -> None:

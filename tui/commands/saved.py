@@ -6,12 +6,27 @@ Owns how they are listed and meant: by the number of the list shown, or by ident
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
+from orchestrator.domain.targets import Named, find_saved
+from tui.client import Refused, Unreachable
 from tui.commands.desk import Desk
-from tui.commands.parse import Line, UsageError
+from tui.commands.parse import Line, UsageError, nearest
 from tui.commands.sessions import escape
-from tui.state.outcomes import Asked, OfferDismissed, SavedListed, SessionOpened
+from tui.state.outcomes import (
+    Asked,
+    OfferDismissed,
+    Replacing,
+    SavedListed,
+    SessionOpened,
+    SessionsListed,
+)
 from tui.state.workspace import Saved
+
+FORMS: Final = ("[n|id]", "delete <n|id>", "clear")
+"""Every form, as help and usage show it."""
+
+USAGE: Final = " · ".join(f"/resume {form}" for form in FORMS)
 
 
 async def resume(desk: Desk, line: Line) -> None:
@@ -23,10 +38,10 @@ async def resume(desk: Desk, line: Line) -> None:
         await _delete(desk, words[1:])
     elif words[0] == "clear":
         await _clear(desk, sure="--yes" in words)
-    elif len(words) == 1:
-        await _resume(desk, words[0])
+    elif len(words) > 1 and (meant := nearest(words[0], ("delete", "clear"))):
+        raise UsageError(f"“{words[0]}” is unknown; did you mean /resume {meant}?  {USAGE}")
     else:
-        raise UsageError("/resume [n|id] · /resume delete <n|id> · /resume clear")
+        await _resume(desk, " ".join(words))
 
 
 async def _fresh(desk: Desk) -> list[Saved]:
@@ -56,51 +71,59 @@ async def _list(desk: Desk) -> None:
 
 async def _resume(desk: Desk, target: str) -> None:
     entry = await _find(desk, target)
-    record = await desk.api.resume(entry.id)
     active = desk.workspace.active
     replaces = ""
     if active is not None and active.empty and not active.busy:
         replaces = active.id if active.project_path == entry.project_path else ""
+    # The tab stays in its place although the session in it is closed by the resume.
+    desk.tell(Replacing(replaces))
+    try:
+        record = await desk.api.resume(entry.id, replaces)
+    except (Refused, Unreachable):
+        desk.tell(Replacing(""))
+        if replaces:
+            desk.tell(SessionsListed(await desk.api.sessions()))
+        raise
     desk.tell(OfferDismissed())
     desk.tell(SessionOpened(record, replaces=replaces))
 
 
 async def _delete(desk: Desk, words: tuple[str, ...]) -> None:
-    if len(words) != 1:
+    sure = "--yes" in words
+    targets = [word for word in words if word != "--yes"]
+    if not targets:
         raise UsageError("/resume delete <n|id>")
-    entry = await _find(desk, words[0])
+    entry = await _find(desk, " ".join(targets))
+    if not sure:
+        text = f"Delete the saved session “{entry.name}” for good?"
+        desk.tell(Asked(text, f"/resume delete {entry.id} --yes"))
+        return
     await desk.api.delete_saved(entry.id)
-    desk.tell(SavedListed([s for s in desk.workspace.saved if s.id != entry.id]))
+    offer = desk.workspace.offer
+    if offer is not None and offer.id == entry.id:
+        desk.tell(OfferDismissed())
     desk.say(f"Deleted: the saved session “{entry.name}”.")
 
 
 async def _clear(desk: Desk, *, sure: bool) -> None:
     saved = await _fresh(desk)
     if not saved:
-        desk.say("No saved sessions.", "info")
+        desk.say("There are no saved sessions.", "info")
         return
+    count = f"all {len(saved)} saved sessions" if len(saved) > 1 else "the one saved session"
     if not sure:
-        text = f"Delete all {len(saved)} saved sessions for good?"
-        desk.tell(Asked(text, "/resume clear --yes"))
+        desk.tell(Asked(f"Delete {count} for good?", "/resume clear --yes"))
         return
     for entry in saved:
         await desk.api.delete_saved(entry.id)
     desk.tell(SavedListed([]))
-    desk.say(f"Deleted: {len(saved)} saved sessions.")
+    desk.say(f"Deleted: {count}.")
 
 
 async def _find(desk: Desk, target: str) -> Saved:
     """Return the saved session meant; numbers count in the list shown last."""
     saved = desk.workspace.saved or await _fresh(desk)
-    by_id = [s for s in saved if s.id == target or (len(target) >= 6 and s.id.startswith(target))]
-    if len(by_id) == 1:
-        return by_id[0]
-    if target.isdecimal() and 1 <= int(target) <= len(saved):
-        return saved[int(target) - 1]
-    if not saved:
-        raise UsageError("There are no saved sessions.")
-    valid = "1" if len(saved) == 1 else f"1 to {len(saved)}"
-    raise UsageError(f"“{target}” is no saved session. Use {valid}, or an identifier.")
+    return find_saved(target, saved, lambda entry: Named(entry.id, entry.name))
 
 
 def age(seconds: float, moment: float) -> str:

@@ -6,11 +6,15 @@ Owns the words around the api's session calls.
 from __future__ import annotations
 
 import os
+from typing import Final
 
+from tui.client import Refused
 from tui.commands.desk import Desk, find_session
 from tui.commands.parse import Line, UsageError, nearest, take_option
+from tui.state import fields
 from tui.state.outcomes import (
     Asked,
+    Closing,
     Focused,
     SessionChanged,
     SessionGone,
@@ -18,10 +22,18 @@ from tui.state.outcomes import (
 )
 from tui.state.session import SessionState
 
-USAGE = (
-    "/session new [path] [--name N] · list · switch <n|name|id> · close [target] · "
-    "rename <name> · save · restart"
+FORMS: Final = (
+    "new [path] [--name N]",
+    "list",
+    "switch <n|name|id>",
+    "close [target]",
+    "rename <name>",
+    "save",
+    "restart",
 )
+"""Every form, as help and usage show it."""
+
+USAGE: Final = "/session " + " · ".join(FORMS)
 
 
 async def session(desk: Desk, line: Line) -> None:
@@ -60,13 +72,14 @@ def absolute(path: str, start: str) -> str:
 
 
 async def _list(desk: Desk, arguments: tuple[str, ...]) -> None:
+    _none(arguments, "list")
     workspace = desk.workspace
     if not workspace.sessions:
         raise UsageError("No session is open. /session new opens this directory.")
     rows = ["| | | state | directory | model |", "|-|-|-|-|-|"]
     for entry in workspace.order:
         mark = "▸" if entry.id == workspace.active_id else ""
-        name = f"{workspace.number_of(entry)}:{escape(entry.name)}"
+        name = f"{workspace.number_of(entry)}:{escape(workspace.shown_name(entry))}"
         path = escape(workspace.short_path(entry.project_path))
         rows.append(
             f"| {mark} | {name} | {state(entry)} | {path} | {escape(entry.qualified_model)} |"
@@ -96,36 +109,56 @@ async def _close(desk: Desk, arguments: tuple[str, ...]) -> None:
     sure = "--yes" in arguments
     words = [word for word in arguments if word != "--yes"]
     entry = find_session(desk.workspace, " ".join(words)) if words else desk.session()
-    if entry.busy and not sure:
-        text = f"“{entry.name}” is working. Close it and stop the turn?"
-        desk.tell(Asked(text, f"/session close {entry.id} --yes"))
-        return
+    name = desk.workspace.shown_name(entry)
     last = len(desk.workspace.sessions) == 1
-    await desk.api.close(entry.id)
+    if not sure and (entry.busy or (last and not entry.empty)):
+        why = (
+            "is working. Close it and stop the turn?"
+            if entry.busy
+            else "is the last one. Close it?"
+        )
+        desk.tell(Asked(f"“{name}” {why}", f"/session close {entry.id} --yes"))
+        return
+    empty = entry.empty
+    desk.tell(Closing(entry.id))
+    try:
+        await desk.api.close(entry.id)
+    except Refused as refused:
+        if refused.status != 404:
+            desk.tell(Closing(entry.id, begun=False))
+            raise
     desk.tell(SessionGone(entry.id))
-    if not last:
-        desk.say(f"Closed “{entry.name}”. /resume brings a saved session back.", "info")
+    if last:
+        # The empty screen says what can be done now.
+        return
+    kept = "Nothing was said in it, so nothing was saved." if empty else "/resume brings it back."
+    desk.say(f"Closed: “{name}”. {kept}", "info")
 
 
 async def _rename(desk: Desk, arguments: tuple[str, ...]) -> None:
     name = " ".join(arguments)
-    if not name.strip():
+    if not arguments:
         raise UsageError("/session rename <name>")
     entry = desk.session()
     record = await desk.api.update(entry.id, {"name": name})
     desk.tell(SessionChanged(record))
-    desk.say(f"Renamed: {record.get('name', name)}.")
+    desk.say(f"Renamed: “{fields.label(record, 'name')}”.")
 
 
 async def _save(desk: Desk, arguments: tuple[str, ...]) -> None:
-    entry = desk.session()
-    await desk.api.save(entry.id)
-    if entry.empty:
-        desk.say("There is nothing to save yet; every turn is saved as it ends.", "info")
-    else:
-        desk.say(f"Saved: “{entry.name}”. Every turn is saved as it ends, too.")
+    _none(arguments, "save")
+    outcome = await desk.api.save(desk.session().id)
+    saved = outcome.get("saved") is True
+    desk.say(fields.text(outcome, "detail"), "success" if saved else "info")
 
 
 async def _restart(desk: Desk, arguments: tuple[str, ...]) -> None:
+    _none(arguments, "restart")
     entry = desk.session()
     desk.tell(SessionChanged(await desk.api.restart(entry.id)))
+
+
+def _none(arguments: tuple[str, ...], word: str) -> None:
+    """Refuse words behind a subcommand that takes none."""
+    if arguments:
+        raise UsageError(f"/session {word} takes no arguments; it is about the tab on screen.")

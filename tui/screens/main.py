@@ -98,9 +98,10 @@ class MainScreen(Keys):
         left = workspace.sessions.get(self.shown_id)
         if left is not None:
             left.draft = self.prompt.text
-        typed = self.prompt.text if not self.shown_id else ""
-        self.shown_id = active
         session = workspace.active
+        inherits = session is not None and session.replaced == self.shown_id
+        typed = self.prompt.text if inherits or not self.shown_id else ""
+        self.shown_id = active
         self.prompt.open_draft(typed, session.history if session else ())
         self.completion.close()
 
@@ -153,6 +154,8 @@ class MainScreen(Keys):
             self.app.run_command(text)
         else:
             self.app.apply(o.PromptTyped(session.id if session else "", new_key(), text))
+            if session is None and self.app.workspace.server == "ready":
+                self.app.work.begin(self.app.work.open_here())
         if session is not None:
             self.prompt.open_draft(self.prompt.text, session.history)
         self.view.to_end()

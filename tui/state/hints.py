@@ -45,12 +45,12 @@ def hints(
 
 def standing(workspace: Workspace) -> tuple[str, str]:
     """Return what the right of the footer says, and how grave it is (dim, warn or bad)."""
-    if workspace.server != "ready":
-        words = "connecting…" if workspace.server == "connecting" else "no server, trying again"
-        return words, "warn"
     session = workspace.active
     if session is None:
-        return "", "dim"
+        if workspace.server == "ready":
+            return "", "dim"
+        words = "connecting…" if workspace.server == "connecting" else "no server, trying again"
+        return words, "warn"
     if session.link == "waiting":
         return "reconnecting…", "warn"
     if session.link == "refused":

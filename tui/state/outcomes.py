@@ -27,7 +27,7 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class SessionsListed:
-    """All live sessions; those no longer named are gone."""
+    """All live sessions; those no longer named are gone, those not yet known appear."""
 
     records: Sequence[Json]
 
@@ -40,6 +40,30 @@ class SessionOpened:
     focus: bool = True
     replaces: str = ""
     """Identifier of the session whose tab it takes; empty for a new tab."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAppeared:
+    """A session that somebody opened; nothing when it is known already."""
+
+    record: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """This client itself closes a session, so that its end is no news."""
+
+    session_id: str
+    begun: bool = True
+    """False when it came to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """A session's tab waits for the session that takes its place."""
+
+    session_id: str
+    """Empty when that came to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +127,11 @@ class ServerChanged:
 
 @dataclass(frozen=True, slots=True)
 class SavedListed:
-    """Sessions on disk."""
+    """Sessions on disk, as shown to the person or to make an offer of."""
 
     saved: Sequence[Saved]
-    offer: bool = False
-    """True to offer the newest one of this project."""
+    offer: str = ""
+    """Real path of the project whose newest one is offered; empty to offer none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +275,9 @@ Outcome = (
     Streamed
     | SessionsListed
     | SessionOpened
+    | SessionAppeared
+    | Closing
+    | Replacing
     | SessionChanged
     | SessionGone
     | HistoryLoaded

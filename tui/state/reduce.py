@@ -35,7 +35,7 @@ def _streamed(w: Workspace, outcome: o.Streamed) -> None:
     for event in outcome.events:
         apply_event(session, event)
         if fields.raw(event, "type") == "session.closed":
-            _remove(w, session.id)
+            _leave(w, session.id)
             return
     if session.id == w.active_id:
         session.unread = 0
@@ -44,8 +44,18 @@ def _streamed(w: Workspace, outcome: o.Streamed) -> None:
 def _listed(w: Workspace, outcome: o.SessionsListed) -> None:
     listed = {fields.raw(record, "id"): record for record in outcome.records}
     for session_id in [known for known in w.sessions if known not in listed]:
-        _remove(w, session_id)
+        _leave(w, session_id)
     for record in outcome.records:
+        _appear(w, record)
+
+
+def _appeared(w: Workspace, outcome: o.SessionAppeared) -> None:
+    _appear(w, outcome.record)
+
+
+def _appear(w: Workspace, record: o.Json) -> None:
+    """Add a tab; what a known one shows comes from its own stream, which is newer."""
+    if fields.raw(record, "id") not in w.sessions:
         _upsert(w, record)
 
 
@@ -58,12 +68,14 @@ def _opened(w: Workspace, outcome: o.SessionOpened) -> None:
         w.early = []
     if outcome.replaces in w.sessions and outcome.replaces != session.id:
         _take_place(w, session, w.sessions[outcome.replaces])
+    w.replacing = ""
     if outcome.focus or not w.active_id:
         _focus(w, session)
 
 
 def _take_place(w: Workspace, session: SessionState, old: SessionState) -> None:
     session.draft = session.draft or old.draft
+    session.replaced = old.id
     session.outbox.extend(old.outbox)
     order = [s for s in w.order if s.id != session.id]
     w.sessions = {s.id: s for s in (session if s.id == old.id else s for s in order)}
@@ -78,7 +90,34 @@ def _changed(w: Workspace, outcome: o.SessionChanged) -> None:
 
 
 def _gone(w: Workspace, outcome: o.SessionGone) -> None:
-    _remove(w, outcome.session_id)
+    _leave(w, outcome.session_id)
+
+
+def _closing(w: Workspace, outcome: o.Closing) -> None:
+    if outcome.begun:
+        w.closing.add(outcome.session_id)
+    else:
+        w.closing.discard(outcome.session_id)
+
+
+def _replacing(w: Workspace, outcome: o.Replacing) -> None:
+    w.replacing = outcome.session_id
+
+
+def _leave(w: Workspace, session_id: str) -> None:
+    """Remove a tab, with a word when it was not this client that closed it."""
+    session = w.sessions.get(session_id)
+    if session is None or session_id == w.replacing:
+        return
+    name = w.shown_name(session)
+    _remove(w, session_id)
+    # What was closed may be saved now, so that the numbers shown before mean nothing any more.
+    w.saved = []
+    if session_id in w.closing:
+        w.closing.discard(session_id)
+        return
+    kept = "" if session.empty else " /resume brings it back."
+    _told(w, o.Told("", "info", f"“{name}” was closed elsewhere.{kept}"))
 
 
 def _upsert(w: Workspace, record: o.Json) -> SessionState | None:
@@ -153,12 +192,13 @@ def _server(w: Workspace, outcome: o.ServerChanged) -> None:
 
 
 def _saved(w: Workspace, outcome: o.SavedListed) -> None:
+    if outcome.offer:
+        mine = (s for s in outcome.saved if s.project_path == outcome.offer and not s.error)
+        w.offer = next((s for s in mine if s.id not in w.sessions), None)
+        return
     w.saved = list(outcome.saved)
     if w.offer is not None and all(s.id != w.offer.id for s in w.saved):
         w.offer = None
-    if outcome.offer:
-        mine = (s for s in w.saved if s.project_path == w.project_path and not s.error)
-        w.offer = next((s for s in mine if s.id not in w.sessions), None)
 
 
 def _dismissed(w: Workspace, outcome: o.OfferDismissed) -> None:
@@ -283,6 +323,9 @@ _REDUCERS: Final[dict[type, Callable[[Workspace, Any], None]]] = {
     o.Streamed: _streamed,
     o.SessionsListed: _listed,
     o.SessionOpened: _opened,
+    o.SessionAppeared: _appeared,
+    o.Closing: _closing,
+    o.Replacing: _replacing,
     o.SessionChanged: _changed,
     o.SessionGone: _gone,
     o.HistoryLoaded: _history,

@@ -104,6 +104,8 @@ class SessionState:
     link_detail: str = ""
     draft: str = ""
     """What stands in the prompt while another tab is shown."""
+    replaced: str = ""
+    """The session whose tab and draft it took; empty when it has a tab of its own."""
     history: list[str] = field(default_factory=list)
     """Prompts of this session, oldest first."""
 

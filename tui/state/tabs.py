@@ -76,7 +76,7 @@ def _made(workspace: Workspace, cells: int) -> list[Tab]:
         active = session.id == workspace.active_id
         digit = workspace.number_of(session)
         number = str(digit) if digit >= 0 else "·"
-        name = _cut(session.name, NAME_CELLS if active and cells else cells)
+        name = _cut(workspace.shown_name(session), NAME_CELLS if active and cells else cells)
         label = f"{number}:{name}" if name else number
         made.append(Tab(session.id, mark, tone, label, active, session.unread > 0 and not active))
     return made

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from orchestrator.domain.names import shown_names
 from tui.state.session import SessionState, Waiting
 from tui.state.transcript import Transcript
 
@@ -47,10 +48,14 @@ class Workspace:
     active_id: str = ""
     """The session on screen; empty when there is none."""
     saved: list[Saved] = field(default_factory=list)
-    """Newest first."""
+    """Sessions on disk as shown last, newest first; empty when numbers mean nothing yet."""
     offer: Saved | None = None
     """A saved session of this project that could be resumed now."""
     question: Question | None = None
+    closing: set[str] = field(default_factory=set)
+    """Sessions that this client is closing itself."""
+    replacing: str = ""
+    """The session whose tab waits for another one; empty when none does."""
     server: str = "connecting"
     """connecting, ready, or waiting."""
     fault: str = ""
@@ -71,6 +76,11 @@ class Workspace:
     def order(self) -> list[SessionState]:
         """Sessions in the order of their tabs."""
         return list(self.sessions.values())
+
+    def shown_name(self, session: SessionState) -> str:
+        """Return a session's name as its tab shows it, kept apart from equal ones."""
+        names = shown_names(each.name for each in self.sessions.values())
+        return names[list(self.sessions).index(session.id)]
 
     def at(self, number: int) -> SessionState | None:
         """Return the session of tab `number`, where 0 is the tenth."""

@@ -13,6 +13,9 @@ from orchestrator.api.stream import DESCRIPTION
 router = APIRouter(tags=["events"])
 
 LastEventId = Annotated[str | None, Header(max_length=100)]
+Types = Annotated[
+    str | None, Query(max_length=500, description="Types of events, separated by commas")
+]
 After = Annotated[str | None, Query(max_length=100, description="The last id received")]
 
 
@@ -39,6 +42,8 @@ async def all_events(
     streams: OpenStreams,
     after: After = None,
     last_event_id: LastEventId = None,
+    types: Types = None,
 ) -> StreamingResponse:
-    """Follow the events of all sessions, from now or after a cursor."""
-    return streams.respond(await services.following.all(last_event_id or after or None))
+    """Follow the events of all sessions, from now or after a cursor; `types` only some of them."""
+    wanted = [word for word in (types or "").split(",") if word]
+    return streams.respond(await services.following.all(last_event_id or after or None, wanted))

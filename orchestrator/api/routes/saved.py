@@ -22,7 +22,8 @@ async def resume(
     saved_id: SavedId, services: UseCases, body: ResumeSession | None = None
 ) -> Session:
     """Make a saved session live again, with `project_path` when the project moved."""
-    return await services.saved.resume(saved_id, body.project_path if body else None)
+    asked = body or ResumeSession()
+    return await services.saved.resume(saved_id, asked.project_path, asked.replaces)
 
 
 @router.delete("/v1/saved/{saved_id}", status_code=204)

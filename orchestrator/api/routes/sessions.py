@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from orchestrator.api.dependencies import SessionId, UseCases
 from orchestrator.domain.session import Session
-from orchestrator.wire.bodies import CreateSession, Page, UpdateSession
+from orchestrator.wire.bodies import CreateSession, Page, Saved, UpdateSession
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -41,9 +41,11 @@ async def update(session_id: SessionId, body: UpdateSession, services: UseCases)
 
 
 @router.delete("/{session_id}", status_code=204)
-async def close(session_id: SessionId, services: UseCases, save: bool = True) -> Response:
-    """Close a session; it is saved unless `save=false`."""
-    await services.sessions.close(session_id, save)
+async def close(
+    session_id: SessionId, services: UseCases, save: bool = True, only_empty: bool = False
+) -> Response:
+    """Close a session, saved unless `save=false`; `only_empty` only if nothing was said in it."""
+    await services.sessions.close(session_id, save, only_empty=only_empty)
     return Response(status_code=204)
 
 
@@ -53,8 +55,7 @@ async def restart(session_id: SessionId, services: UseCases) -> Session:
     return await services.sessions.restart(session_id)
 
 
-@router.post("/{session_id}/save", status_code=204)
-async def save(session_id: SessionId, services: UseCases) -> Response:
-    """Save now and go on; a session in which nothing was said is not saved."""
-    await services.saving.keep(session_id)
-    return Response(status_code=204)
+@router.post("/{session_id}/save")
+async def save(session_id: SessionId, services: UseCases) -> Saved:
+    """Save now and go on, and say where; a session in which nothing was said is not saved."""
+    return await services.saving.keep(session_id)

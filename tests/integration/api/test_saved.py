@@ -79,7 +79,9 @@ async def test_a_closed_session_is_resumed_with_everything_it_had(
 
 async def test_an_empty_session_is_never_saved(client: httpx.AsyncClient, opened: Opened) -> None:
     session = await opened()
-    assert (await client.post(f"/v1/sessions/{session['id']}/save")).status_code == 204
+    answer = await client.post(f"/v1/sessions/{session['id']}/save")
+    assert (answer.status_code, answer.json()["saved"], answer.json()["file"]) == (200, False, None)
+    assert "nothing to save" in answer.json()["detail"]
     assert (await client.delete(f"/v1/sessions/{session['id']}")).status_code == 204
     assert await saved(client) == []
 
