@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,8 @@ class Archive:
         self._directory = home / "sessions"
         self._maximum = maximum
         self._turn = asyncio.Semaphore(4)
+        self.path_of = partial(files.path_of, self._directory)
+        """Returns where the session of an identifier is or would be saved."""
 
     async def save(self, header: Header, contents: Contents) -> bool:
         """Write a session, all or nothing; False when it is empty or a newer one is there.
@@ -67,10 +70,6 @@ class Archive:
     async def ensure_room(self, session_id: str) -> None:
         """Raise SavedLimitReached when saving this session would exceed the limit."""
         await self._off_loop(lambda: self._ensure_room(session_id))
-
-    def path(self, session_id: str) -> str:
-        """Return where a session is or would be saved."""
-        return str(files.path_of(self._directory, session_id))
 
     async def count(self) -> int:
         """Return how many files there are, damaged ones included."""

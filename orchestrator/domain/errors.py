@@ -18,7 +18,6 @@
     ├── NotFound
     │   └── SessionNotFound · TurnNotFound · ApprovalNotFound · SavedSessionNotFound
     ├── Conflict                  true another time, or after another call
-    │   ├── AmbiguousTarget · SessionNotEmpty
     │   ├── SessionLimitReached · ProjectAlreadyOpen · SessionNotReady
     │   ├── ApprovalAlreadyAnswered · SessionChanged · QueueFull · SavedLimitReached
     ├── Gone
@@ -255,18 +254,6 @@ class Conflict(JidoError):
     """True at another time, or after another call."""
 
     code = "conflict"
-
-
-class AmbiguousTarget(Conflict):
-    """Several sessions could be meant."""
-
-    code = "ambiguous_target"
-
-
-class SessionNotEmpty(Conflict):
-    """Something was said in a session that was to be closed only if nothing was."""
-
-    code = "session_not_empty"
 
 
 class SessionLimitReached(Conflict):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from orchestrator.domain.errors import AmbiguousTarget, SavedSessionNotFound, SessionNotFound
+from orchestrator.domain.errors import Conflict, SavedSessionNotFound, SessionNotFound
 from orchestrator.domain.names import shown_names
 
 TENTH: Final = 10
@@ -21,6 +21,12 @@ MIN_ID_CHARACTERS: Final = 4
 
 _SHOWN_CANDIDATES: Final = 10
 _NUMBERED: Final = re.compile(r"(\d{1,3}):(.*)", re.DOTALL)
+
+
+class AmbiguousTarget(Conflict):
+    """Several sessions could be meant."""
+
+    code = "ambiguous_target"
 
 
 class Named(NamedTuple):

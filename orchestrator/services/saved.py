@@ -10,11 +10,11 @@ from typing import Final
 
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Header
-from orchestrator.domain.errors import ProjectAlreadyOpen, SessionNotEmpty, SessionNotFound
+from orchestrator.domain.errors import ProjectAlreadyOpen, SessionNotFound
 from orchestrator.domain.limits import RESUMES_PER_MINUTE, RESUMES_PER_MINUTE_ALL
 from orchestrator.domain.session import Session
 from orchestrator.services.clock import now
-from orchestrator.services.sessions import SessionService
+from orchestrator.services.sessions import SessionNotEmpty, SessionService
 from orchestrator.services.starting import Starter
 from orchestrator.store.facade import Store
 from orchestrator.store.history import Conversation

@@ -44,7 +44,7 @@ class Saving:
         if not await self._store.history.count(session_id):
             detail = f"There is nothing to save in “{session.name}” yet: nothing was said."
             return Saved(id=session.id, name=session.name, saved=False, detail=detail)
-        file = self._archive.path(session_id)
+        file = str(self._archive.path_of(session_id))
         detail = f"Saved: “{session.name}”, in {file}. Every turn is saved as it ends, too."
         return Saved(id=session.id, name=session.name, saved=True, file=file, detail=detail)
 

@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 
 from orchestrator.domain.errors import (
+    Conflict,
     JidoError,
-    SessionNotEmpty,
     SessionNotReady,
     SupervisorUnavailable,
 )
@@ -43,6 +43,12 @@ _LOOK_AGAIN_S: Final = 1.0
 """Seconds after which a waiting call looks again although nothing woke it."""
 
 _log = structlog.get_logger(__name__)
+
+
+class SessionNotEmpty(Conflict):
+    """Something was said in a session that was to be closed only if nothing was."""
+
+    code = "session_not_empty"
 
 
 class SessionService:

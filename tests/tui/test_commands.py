@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.errors import AmbiguousTarget
+from orchestrator.domain.targets import AmbiguousTarget
 from tests.support.scripted_api import TOKEN, Refusal, ScriptedApi
 from tui.client import Api
 from tui.commands.complete import commands_for, files_for, wanted
@@ -142,7 +142,11 @@ async def test_sessions_open_switch_rename_and_close(api: ScriptedApi, table: Ta
         "/session new a b",
     ):
         assert await table.run(line)
+    table.workspace.order[0].turns = 1
     await table.run("/session close")
+    assert table.workspace.question is not None
+    assert table.workspace.question.text == "“a b” is the last one. Close it?"
+    await table.run(table.workspace.question.command)
     assert "No session is open" in await table.run("/session close")
     assert "No session is open" in await table.run("/session list")
 
