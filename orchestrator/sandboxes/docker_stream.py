@@ -11,9 +11,9 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable
@@ -27,9 +27,12 @@ MAX_HEADER_BYTES: Final = 16_384
 CONNECT_TIMEOUT_S: Final = 10.0
 """Seconds the engine may take to answer."""
 
+_HEAD_END: Final = b"\r\n\r\n"
 _FRAME_HEADER: Final = 8
 _STDOUT: Final = 1
 _STDERR: Final = 2
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
 class StreamBroken(Exception):
@@ -76,6 +79,15 @@ class EngineAddress:
                 self.host, self.port, limit=READ_BYTES, ssl=self.tls
             )
 
+    async def open(self, protocol: Callable[[], _Protocol]) -> _Protocol:
+        """Open a connection that a protocol of its own serves; raises OSError."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            if self.socket_path is not None:
+                return (await loop.create_unix_connection(protocol, self.socket_path))[1]
+            made = loop.create_connection(protocol, self.host, self.port, ssl=self.tls)
+            return (await made)[1]
+
 
 def _tls_context() -> ssl.SSLContext:
     directory = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
@@ -121,40 +133,141 @@ class Demultiplexer:
         return min(end, len(data))
 
 
-class ExecStream:
-    """The standard input and output of a command that runs in a container."""
+class ExecStream(asyncio.Protocol):
+    """The standard input and output of a command that runs in a container.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over a connection that the engine has upgraded."""
-        self._reader = reader
-        self._writer = writer
+    Keeps what arrives until somebody reads it or is joined; from then on it is passed on in the
+    same turn of the event loop, without a task or a queue in between.
+    """
+
+    def __init__(self) -> None:
+        """Prepare for a connection to the engine; use `open_exec`."""
+        self._transport: asyncio.Transport | None = None
+        self._unread = bytearray()
         self._frames = Demultiplexer()
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._client: asyncio.Transport | None = None
+
+    async def request(self, head: bytes) -> int:
+        """Send a request that the engine answers by an upgrade; return the status it gave.
+
+        Raises StreamBroken.
+        """
+        self.write(head)
+        while (end := self._unread.find(_HEAD_END)) < 0 and len(self._unread) <= MAX_HEADER_BYTES:
+            if not await self._more():
+                raise StreamBroken("the engine's answer has no head")
+        # What follows the head, even in the same packet, belongs to the command's streams.
+        status = _status(bytes(self._unread[: end + len(_HEAD_END)]) if end >= 0 else b"")
+        del self._unread[: end + len(_HEAD_END)]
+        return status
 
     async def read(self) -> bytes:
-        """Return the next bytes of standard output; b'' at its end."""
+        """Return the next bytes of standard output; b'' at its end. Raises StreamBroken."""
         while True:
-            try:
-                data = await self._reader.read(READ_BYTES)
-            except OSError:
+            if self._unread:
+                data = bytes(self._unread)
+                self._unread.clear()
+                self.resume_reading()
+                if payload := self._frames.feed(data):
+                    return payload
+            elif not await self._more():
                 return b""
-            if not data:
-                return b""
-            if payload := self._frames.feed(data):
-                return payload
 
-    async def write(self, data: bytes) -> None:
-        """Send to standard input, waiting while the other end is slow; raises OSError."""
-        self._writer.write(data)
-        await self._writer.drain()
+    def write(self, data: bytes) -> None:
+        """Send to standard input; whoever is joined is paused while the other end is slow."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def join(self, client: asyncio.Transport) -> None:
+        """Pass all further output on to `client`, and close it at the end."""
+        self._client = client
+        self.resume_reading()
+        data = bytes(self._unread)
+        self._unread.clear()
+        self._pass_on(data)
+        if self._ended:
+            client.close()
 
     @property
     def ended(self) -> bool:
         """Whether the other end is known to be gone."""
-        return self._reader.at_eof() or self._writer.is_closing()
+        return self._ended or self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
         """End the stream; the command sees the end of its input."""
-        self._writer.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def pause_reading(self) -> None:
+        """Take no more output: whoever is joined is slow."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take output again."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    # The event loop calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Pass output on, or keep it while nobody is joined."""
+        if self._client is not None:
+            self._pass_on(data)
+            return
+        self._unread += data
+        if len(self._unread) >= READ_BYTES:
+            self.pause_reading()
+        self._changed.set()
+
+    def eof_received(self) -> None:
+        """End; what was received before is still there to be read."""
+        self._end()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
+        self._end()
+
+    def pause_writing(self) -> None:
+        """Have the client wait while the engine is slow."""
+        if self._client is not None:
+            self._client.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Let the client go on."""
+        if self._client is not None:
+            self._client.resume_reading()
+
+    async def _more(self) -> bool:
+        """Wait for bytes beyond those unread; False when none will come."""
+        have = len(self._unread)
+        while len(self._unread) == have and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        return len(self._unread) > have
+
+    def _pass_on(self, data: bytes) -> None:
+        assert self._client is not None
+        try:
+            payload = self._frames.feed(data)
+        except StreamBroken:
+            self._client.close()
+            return
+        if payload:
+            self._client.write(payload)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._changed.set()
+        if self._client is not None:
+            self._client.close()
 
 
 async def open_exec(address: EngineAddress, version: str, exec_id: str) -> ExecStream:
@@ -169,17 +282,16 @@ async def open_exec(address: EngineAddress, version: str, exec_id: str) -> ExecS
         "Connection: Upgrade\r\nUpgrade: tcp\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    reader, writer = await address.connect()
+    stream = await address.open(ExecStream)
     try:
-        writer.write(head.encode() + body)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            status, _ = await _read_head(reader)
+            status = await stream.request(head.encode() + body)
         if status not in (101, 200):
             raise StreamBroken(f"the engine refused the command with status {status}")
     except BaseException:  # raised again once cleaned up
-        writer.close()
+        stream.close()
         raise
-    return ExecStream(reader, writer)
+    return stream
 
 
 async def engine_events(
@@ -211,13 +323,17 @@ async def engine_events(
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(_HEAD_END)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise StreamBroken("the engine's answer has no head") from error
+    return _status(head), head
+
+
+def _status(head: bytes) -> int:
     words = head.split(b" ", 2)
     if len(head) > MAX_HEADER_BYTES or len(words) < 3 or not words[1].isdigit():
         raise StreamBroken("the engine's answer is no HTTP")
-    return int(words[1]), head
+    return int(words[1])
 
 
 async def _chunked_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -25,22 +25,35 @@ MAX_CONNECTIONS: Final = 64
 MAX_HELLO_BYTES: Final = 65_536
 """Bytes of the tool server's first line."""
 
-COPY_BYTES: Final = 262_144
-"""Bytes taken from a client at once."""
-
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Bytes of a unix socket's path, a limit of the kernel."""
 
 
-class Upstream(Protocol):
-    """One connection to the tool server."""
+class Readable(Protocol):
+    """What a hello is read from."""
 
     async def read(self) -> bytes:
         """Return the next bytes; b'' at the end."""
         ...
 
-    async def write(self, data: bytes) -> None:
-        """Send, waiting while the other end is slow; raises OSError."""
+
+class Upstream(Readable, Protocol):
+    """One connection to the tool server."""
+
+    def write(self, data: bytes) -> None:
+        """Send; pauses the client joined while the other end is slow."""
+        ...
+
+    def join(self, client: asyncio.Transport) -> None:
+        """Pass all further bytes on to `client`, and close it at the end."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the tool server: the client is slow."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
         ...
 
     @property
@@ -51,6 +64,55 @@ class Upstream(Protocol):
     def close(self) -> None:
         """End the connection."""
         ...
+
+
+class _Client(asyncio.Protocol):
+    """One accepted connection: what it sends goes upstream in the same turn of the event loop."""
+
+    def __init__(self, accept: Callable[[_Client], Coroutine[None, None, None]]) -> None:
+        self._accept = accept
+        self._upstream: Upstream | None = None
+        self._transport: asyncio.Transport | None = None
+        self._lost = asyncio.Event()
+        self.served: asyncio.Task[None] | None = None
+
+    async def carry(self, greeted: _Greeted) -> None:
+        """Carry bytes both ways until either side ends."""
+        assert self._transport is not None
+        self._upstream = greeted.upstream
+        self._transport.write(greeted.head)
+        greeted.upstream.join(self._transport)
+        self._transport.resume_reading()
+        await self._lost.wait()
+
+    def close(self) -> None:
+        """End the connection, once what was written is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # The event loop calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        # Nothing is read before there is somebody to take it.
+        transport.pause_reading()
+        self.served = asyncio.get_running_loop().create_task(self._accept(self))
+
+    def data_received(self, data: bytes) -> None:
+        assert self._upstream is not None
+        self._upstream.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost.set()
+
+    def pause_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume_reading()
 
 
 class _Greeted:
@@ -104,8 +166,9 @@ class Relay:
         try:
             await asyncio.shield(self._spare)
             listener = listen_unix(self.socket_path)
-            self._server = await asyncio.start_unix_server(
-                self._accept, sock=listener, limit=COPY_BYTES
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_unix_server(
+                lambda: _Client(self._accept), sock=listener
             )
         except BaseException:  # raised again once cleaned up
             await self.close()
@@ -129,33 +192,25 @@ class Relay:
                 result.upstream.close()
         self._spare = None
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, client: _Client) -> None:
         task = asyncio.current_task()
         assert task is not None
         if len(self._clients) >= MAX_CONNECTIONS:
-            writer.close()
+            client.close()
             return
         self._clients.add(task)
         try:
-            await self._serve(reader, writer)
+            await self._serve(client)
         except (OSError, SandboxStartFailed, asyncio.CancelledError):
             pass  # The client sees the end of its stream; the runtime's exits say why.
         finally:
             self._clients.discard(task)
-            writer.close()
+            client.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: _Client) -> None:
         greeted = await self._take()
         try:
-            writer.write(greeted.head)
-            inward = asyncio.create_task(_copy_in(reader, greeted.upstream))
-            outward = asyncio.create_task(_copy_out(greeted.upstream, writer))
-            try:
-                await asyncio.wait({inward, outward}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                inward.cancel()
-                outward.cancel()
-                await asyncio.gather(inward, outward, return_exceptions=True)
+            await client.carry(greeted)
         finally:
             greeted.upstream.close()
 
@@ -195,7 +250,7 @@ def _failed(task: asyncio.Task[_Greeted]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def read_hello(upstream: Upstream) -> bytes:
+async def read_hello(upstream: Readable) -> bytes:
     """Return what arrived up to and after the tool server's first line.
 
     Raises SandboxStartFailed when it ends first, says something else or speaks another version.
@@ -225,14 +280,3 @@ def _require_version(hello: object) -> None:
             f"The sandbox speaks version {said} of the wire, this program version {WIRE_VERSION}. "
             "Rebuild the image with `make image`."
         )
-
-
-async def _copy_in(reader: asyncio.StreamReader, upstream: Upstream) -> None:
-    while data := await reader.read(COPY_BYTES):
-        await upstream.write(data)
-
-
-async def _copy_out(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
-    while data := await upstream.read():
-        writer.write(data)
-        await writer.drain()

@@ -41,6 +41,8 @@ class Engine:
         self.greeting = HELLO
         self.head = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
         self.writers: list[asyncio.StreamWriter] = []
+        self.in_pieces = False
+        self.echoed = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
@@ -52,10 +54,15 @@ class Engine:
             if request.startswith(b"POST"):
                 await reader.readexactly(int(request.split(b"Length: ")[1].split(b"\r\n")[0]))
             # The first frame travels with the head, as it may from a quick engine.
-            writer.write(self.head + (frame(self.greeting) if b"101" in self.head else b""))
+            answer = self.head + (frame(self.greeting) if b"101" in self.head else b"")
+            pieces = [bytes([each]) for each in answer] if self.in_pieces else [answer]
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0)
             while data := await reader.read(65_536):
                 writer.write(frame(b"noise", 2) + frame(data))
                 await writer.drain()
+                self.echoed += len(data)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -105,6 +112,51 @@ async def test_a_client_hears_the_hello_and_gets_its_bytes_back(relay: Relay) ->
     assert await reader.readexactly(len(data)) == data
     writer.close()
     await writer.wait_closed()
+
+
+async def test_an_answer_in_pieces_is_the_same_answer(engine: Engine) -> None:
+    engine.in_pieces = True
+    async with asyncio.timeout(10):
+        stream = await engine.connect()
+        heard = b""
+        while HELLO not in heard:
+            heard += await stream.read()
+    assert heard == HELLO
+    stream.close()
+
+
+async def test_a_client_that_does_not_read_holds_the_sandbox_back(
+    engine: Engine, relay: Relay
+) -> None:
+    reader, writer = await asyncio.open_unix_connection(relay.socket_path, limit=1024)
+    assert await reader.readline() == HELLO
+    data = os.urandom(64 * 1024 * 1024)
+    writer.write(data)
+    echoed = -1
+    while engine.echoed != echoed:
+        echoed = engine.echoed
+        await asyncio.sleep(0.3)
+    # What is under way fills buffers of the kernel and of three transports, never memory at will.
+    assert echoed < 8 * 1024 * 1024
+    assert await reader.readexactly(len(data)) == data
+    writer.close()
+
+
+async def test_output_of_before_the_end_reaches_the_client(engine: Engine, relay: Relay) -> None:
+    reader, writer = await asyncio.open_unix_connection(relay.socket_path)
+    await reader.readline()
+    engine.writers[0].write(frame(b"last words"))
+    engine.writers[0].close()
+    assert await asyncio.wait_for(reader.read(), 5) == b"last words"
+    writer.close()
+
+
+async def test_false_frames_end_the_client(engine: Engine, relay: Relay) -> None:
+    reader, writer = await asyncio.open_unix_connection(relay.socket_path)
+    await reader.readline()
+    engine.writers[0].write(b"nothing of the engine's")
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
 
 
 async def test_a_spare_is_ready_before_anybody_connects(engine: Engine, relay: Relay) -> None:
