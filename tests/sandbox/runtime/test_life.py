@@ -195,7 +195,7 @@ async def test_a_failed_start_leaves_nothing(sandboxes: Sandboxes) -> None:
 async def test_a_cancelled_start_leaves_nothing(sandboxes: Sandboxes) -> None:
     spec = sandboxes.spec(sandboxes.project())
     starting = asyncio.create_task(sandboxes.runtime.start(spec, sandboxes.socket_path(spec)))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.01)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
