@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from orchestrator import __version__
 from orchestrator.domain.errors import InvalidSettings
+from orchestrator.domain.limits import MAX_SAVED_SESSIONS
 from orchestrator.domain.models import parse_model
 
 _MAX_SETTINGS_BYTES: Final = 1_048_576
@@ -103,6 +104,10 @@ class Settings(BaseSettings):
     """Turns that may run at once; 0 means two more than max_sessions."""
     run_directory: Path | None = None
     """Directory of sockets; None means `$JIDO_HOME/run`, or a short path when that is too long."""
+    saved_max_age_days: int = Field(default=0, ge=0, le=36_500)
+    """Days after its last use at which a saved session is deleted; 0 means never."""
+    saved_max_count: int = Field(default=0, ge=0, le=MAX_SAVED_SESSIONS)
+    """Saved sessions kept, live ones aside; the oldest beyond are deleted; 0 deletes none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
 

@@ -18,6 +18,8 @@ from orchestrator.store.facade import Store
 
 if TYPE_CHECKING:
     from orchestrator.agent.models import Models
+    from orchestrator.services.clean_up import CleanUp
+    from orchestrator.services.saving import Saving
     from orchestrator.services.turn_execution import TurnExecution
 
 
@@ -49,9 +51,29 @@ async def find_runtime(settings: Settings, instance_id: str) -> SandboxRuntime:
 
 def turn_execution(settings: Settings, store: Store, models: Models) -> TurnExecution:
     """Return what runs turns over `store`, which belongs to the running event loop."""
-    from orchestrator.archive.archive import Archive
-    from orchestrator.services.saving import Saving
     from orchestrator.services.turn_execution import TurnExecution
 
-    saving = Saving(store, Archive(settings.home))
+    saving = session_saving(settings, store)
     return TurnExecution(store, models, saving, settings.channel_path, settings.approval)
+
+
+def session_saving(settings: Settings, store: Store) -> Saving:
+    """Return what saves live sessions."""
+    from orchestrator.archive.archive import Archive
+    from orchestrator.services.saving import Saving
+
+    return Saving(store, Archive(settings.home))
+
+
+def clean_up(settings: Settings, store: Store, saving: Saving) -> CleanUp:
+    """Return what deletes saved sessions as the settings ask."""
+    from orchestrator.archive.archive import Archive
+    from orchestrator.services.clean_up import CleanUp
+
+    return CleanUp(
+        store,
+        Archive(settings.home),
+        saving,
+        max_age_days=settings.saved_max_age_days,
+        max_count=settings.saved_max_count,
+    )

@@ -7,20 +7,19 @@ one damaged file hide another, and to keep a session in which nothing was said.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.archive import document, files
 from orchestrator.archive.document import Contents, Header
+from orchestrator.archive.errors import damaged
+from orchestrator.archive.listing import read_listing
 from orchestrator.domain.errors import JidoError, SavedLimitReached, SavedSessionNotFound
-from orchestrator.domain.ids import is_id, short
+from orchestrator.domain.ids import is_id
 from orchestrator.domain.limits import MAX_SAVED_SESSIONS
-from orchestrator.domain.models import SessionConfig
-from orchestrator.domain.session import Usage
 from orchestrator.wire.bodies import SavedSession
 
 Result = TypeVar("Result")
@@ -50,14 +49,14 @@ class Archive:
     async def load(self, session_id: str) -> tuple[Header, Contents]:
         """Read a session; the file stays.
 
-        Raises SavedSessionNotFound, SavedSessionUnreadable, SavedSessionTooLarge,
-        SavedSessionVersion, SavedSessionOwner.
+        Raises SavedSessionNotFound, SavedSessionUnreadable or one of its kinds,
+        SavedSessionTooLarge, SavedSessionVersion, SavedSessionOwner.
         """
         return await self._off_loop(lambda: self._load(session_id))
 
     async def listing(self) -> list[SavedSession]:
         """Return all saved sessions, newest first; a file that cannot be read carries its code."""
-        return await self._off_loop(self._list)
+        return await self._off_loop(lambda: read_listing(self._directory))
 
     async def delete(self, session_id: str) -> None:
         """Remove a saved session, whatever state its file is in; raises SavedSessionNotFound."""
@@ -70,6 +69,19 @@ class Archive:
     async def ensure_room(self, session_id: str) -> None:
         """Raise SavedLimitReached when saving this session would exceed the limit."""
         await self._off_loop(lambda: self._ensure_room(session_id))
+
+    async def saved_at(self, session_id: str) -> datetime | None:
+        """Return `updated_at` of what is saved; None when nothing can be read."""
+        present = await self._off_loop(lambda: self._present(session_id))
+        return present.updated_at if present is not None else None
+
+    async def exists(self, session_id: str) -> bool:
+        """Say whether there is a file, whatever its state."""
+        return await self._off_loop(lambda: files.exists(self._directory, session_id))
+
+    async def changed_at(self) -> int:
+        """Return when a session was last saved or deleted, in nanoseconds of the disk's clock."""
+        return await self._off_loop(lambda: files.changed_at(self._directory))
 
     async def count(self) -> int:
         """Return how many files there are, damaged ones included."""
@@ -88,7 +100,7 @@ class Archive:
             files.sweep(self._directory)
             self._ensure_room(header.id)
             present = self._present(header.id)
-            if present is not None and present.updated_at > header.updated_at:
+            if present is not None and _extent(present) > _extent(header):
                 return False
             kept = header.kept or (present is not None and present.kept)
             data = document.encode(header.model_copy(update={"kept": kept}), contents)
@@ -98,9 +110,9 @@ class Archive:
     def _present(self, session_id: str) -> Header | None:
         """Return the header of the file there is; None without one that can be read."""
         try:
-            data, _ = files.read_head(self._directory, session_id)
-            return document.read_header(document.parse_head(data))
-        except JidoError:
+            data, state = files.read_head(self._directory, session_id)
+            return document.read_header(document.parse_head(data, state.st_size))
+        except (JidoError, OSError):
             return None
 
     def _ensure_room(self, session_id: str) -> None:
@@ -113,51 +125,14 @@ class Archive:
             )
 
     def _load(self, session_id: str) -> tuple[Header, Contents]:
-        self._require_id(session_id)
+        _require_id(session_id)
         header, contents = document.decode(files.read(self._directory, session_id))
         if header.id != session_id:
-            raise document.damaged("it carries the identifier of another session")
+            raise damaged("it carries the identifier of another session")
         return header, contents
 
-    def _list(self) -> list[SavedSession]:
-        found = [self._entry(session_id) for session_id in files.ids(self._directory)]
-        return sorted(found, key=lambda entry: (entry.updated_at, entry.id), reverse=True)
-
-    def _entry(self, session_id: str) -> SavedSession:
-        try:
-            data, state = files.read_head(self._directory, session_id)
-            return self._readable(session_id, data, state)
-        except JidoError as error:
-            return self._unreadable(session_id, error.code)
-        except OSError:
-            return self._unreadable(session_id, "saved_session_damaged")
-
-    def _readable(self, session_id: str, data: bytes, state: os.stat_result) -> SavedSession:
-        head = document.parse_head(data)
-        header = document.read_header(head)
-        if header.id != session_id or head.size != state.st_size:
-            raise document.damaged("it is cut off, or carries another session's identifier")
-        fields = header.model_dump(exclude={"kept"})
-        return SavedSession(**fields, size_bytes=state.st_size)
-
-    def _unreadable(self, session_id: str, code: str) -> SavedSession:
-        moment = datetime.fromtimestamp(files.modified_at(self._directory, session_id), UTC)
-        return SavedSession(
-            id=session_id,
-            name=f"unreadable {short(session_id)}",
-            project_path="",
-            config=SessionConfig(),
-            created_at=moment,
-            updated_at=moment,
-            messages=0,
-            turns=0,
-            usage=Usage(),
-            size_bytes=files.size(self._directory, session_id),
-            error=code,
-        )
-
     def _delete(self, session_id: str) -> None:
-        self._require_id(session_id)
+        _require_id(session_id)
         if not files.exists(self._directory, session_id):
             raise _not_found(session_id)
         with files.locked(self._directory):
@@ -172,9 +147,15 @@ class Archive:
             if present is not None and not present.kept:
                 files.remove(self._directory, session_id)
 
-    def _require_id(self, session_id: str) -> None:
-        if not is_id(session_id):
-            raise _not_found(session_id)
+
+def _require_id(session_id: str) -> None:
+    if not is_id(session_id):
+        raise _not_found(session_id)
+
+
+def _extent(header: Header) -> tuple[datetime, int]:
+    """Return how far a record goes: of two of the same moment the longer one is newer."""
+    return header.updated_at, header.messages
 
 
 def _not_found(session_id: str) -> SavedSessionNotFound:

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -21,12 +22,18 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.archive.document import HEAD_BYTES, too_large
+from orchestrator.archive.errors import (
+    SavedSessionDirectory,
+    SavedSessionHardLink,
+    SavedSessionSpecial,
+    SavedSessionSymlink,
+)
 from orchestrator.domain.errors import (
     ArchiveUnavailable,
+    JidoError,
     NoSpace,
     SavedSessionNotFound,
     SavedSessionOwner,
-    SavedSessionUnreadable,
 )
 from orchestrator.domain.ids import is_id
 from orchestrator.domain.limits import MAX_SAVED_BYTES
@@ -35,7 +42,19 @@ _SUFFIX: Final = ".json"
 _TEMPORARY: Final = ".saving-"
 _STALE_S: Final = 3600.0
 """Seconds after which the temporary file of a save that died is removed."""
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOCK_S: Final = 20.0
+"""Seconds to wait for another writer, which may have been suspended, before giving up."""
+_LOCK_PAUSE_S: Final = 0.01
+"""Seconds between two looks at the lock."""
+_FULL: Final = {
+    errno.ENOSPC: "The disk is full",
+    errno.EDQUOT: "Your disk quota is used up",
+    errno.EFBIG: "The file would exceed what the system allows",
+}
+_UNUSABLE: Final = {
+    errno.EROFS: "the file system is read-only; mount it writable, or set JIDO_HOME elsewhere",
+    errno.EIO: "the disk reports an error; check it",
+}
 
 
 @contextmanager
@@ -44,15 +63,16 @@ def translated(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        number = error.errno or 0
+        if number in _FULL:
             raise NoSpace(
-                f"No space is left for {directory}. Nothing was overwritten; free some space "
-                "and try again."
+                f"{_FULL[number]}: nothing can be saved in {directory}. What was saved before is "
+                "whole; free some space and save again."
             ) from error
-        raise ArchiveUnavailable(
-            f"Saved sessions in {directory} cannot be used: {error.strerror}. "
-            "Check that the directory is yours and writable."
-        ) from error
+        why = _UNUSABLE.get(
+            number, f"{error.strerror}; check that the directory is yours and writable"
+        )
+        raise ArchiveUnavailable(f"Saved sessions in {directory} cannot be used: {why}.") from error
 
 
 def prepare(directory: Path) -> None:
@@ -64,14 +84,39 @@ def prepare(directory: Path) -> None:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock, so that two writers take turns; waits for the other."""
+    """Hold the directory's lock, so that two writers take turns.
+
+    Raises ArchiveUnavailable when the other one does not end.
+    """
     prepare(directory)
     handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _take(handle)
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int) -> None:
+    deadline = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ArchiveUnavailable(
+                    f"Another process has been saving for {_LOCK_S:.0f} seconds. Try again, and "
+                    "look for a suspended jido process."
+                ) from None
+        time.sleep(_LOCK_PAUSE_S)
+
+
+def changed_at(directory: Path) -> int:
+    """Return when a name was last added or removed, in nanoseconds; 0 without a directory."""
+    try:
+        return directory.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def ids(directory: Path) -> list[str]:
@@ -103,8 +148,8 @@ def read_head(directory: Path, session_id: str) -> tuple[bytes, os.stat_result]:
 def read(directory: Path, session_id: str) -> bytes:
     """Return a saved session's bytes.
 
-    Raises SavedSessionNotFound, SavedSessionOwner, SavedSessionTooLarge, or
-    SavedSessionUnreadable when it is no regular file.
+    Raises SavedSessionNotFound, SavedSessionOwner, SavedSessionTooLarge, or one of
+    `orchestrator.archive.errors` when it is no regular file with one name.
     """
     with _opened(directory, session_id) as (handle, state):
         return _read(handle, state.st_size)
@@ -139,11 +184,16 @@ def write(directory: Path, session_id: str, data: bytes) -> None:
 
 
 def remove(directory: Path, session_id: str) -> bool:
-    """Remove a file, whatever its state; False when there was none."""
+    """Remove a file, or what is in its place, whatever its state; False when there was none."""
+    path = _path(directory, session_id)
     try:
-        _path(directory, session_id).unlink()
+        path.unlink()
     except FileNotFoundError:
         return False
+    except (IsADirectoryError, PermissionError):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise
+        shutil.rmtree(path)
     _synchronise(directory)
     return True
 
@@ -164,20 +214,20 @@ def _path(directory: Path, session_id: str) -> Path:
 
 @contextmanager
 def _opened(directory: Path, session_id: str) -> Iterator[tuple[int, os.stat_result]]:
+    path = _path(directory, session_id)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        handle = os.open(_path(directory, session_id), flags)
+        # Looked at before it is opened: opening a device may already do something.
+        _check(session_id, path.lstat())
+        handle = os.open(path, flags)
     except FileNotFoundError as error:
         raise SavedSessionNotFound(
             f"No saved session has the id {session_id}. List them to see which there are."
         ) from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise _irregular(session_id) from error
-        if error.errno == errno.EACCES:
-            raise _foreign(session_id) from error
-        raise
+    except PermissionError as error:
+        raise _foreign(session_id) from error
     try:
+        # And again once it is open: it may have been exchanged meanwhile.
         state = os.fstat(handle)
         _check(session_id, state)
         yield handle, state
@@ -186,24 +236,35 @@ def _opened(directory: Path, session_id: str) -> Iterator[tuple[int, os.stat_res
 
 
 def _check(session_id: str, state: os.stat_result) -> None:
-    if not stat.S_ISREG(state.st_mode):
-        raise _irregular(session_id)
+    fault = _fault_of_kind(state)
+    if fault is not None:
+        kind, what = fault
+        raise kind(
+            f"The saved session {session_id} is {what}; it was not opened. Delete the saved "
+            "session, or put the file itself in its place."
+        )
     if state.st_uid != os.geteuid():
         raise _foreign(session_id)
     if state.st_size > MAX_SAVED_BYTES:
         raise too_large(state.st_size)
 
 
-def _irregular(session_id: str) -> SavedSessionUnreadable:
-    return SavedSessionUnreadable(
-        f"The saved session {session_id} is no regular file; it was not opened. Remove it by hand."
-    )
+def _fault_of_kind(state: os.stat_result) -> tuple[type[JidoError], str] | None:
+    if stat.S_ISLNK(state.st_mode):
+        return SavedSessionSymlink, "a symbolic link"
+    if stat.S_ISDIR(state.st_mode):
+        return SavedSessionDirectory, "a directory"
+    if not stat.S_ISREG(state.st_mode):
+        return SavedSessionSpecial, "a pipe, a socket or a device"
+    if state.st_nlink > 1:
+        return SavedSessionHardLink, "a file with a second name (a hard link)"
+    return None
 
 
 def _foreign(session_id: str) -> SavedSessionOwner:
     return SavedSessionOwner(
-        f"The saved session {session_id} belongs to another user; it was not opened. "
-        "Change its owner if it is yours."
+        f"The saved session {session_id} belongs to another user, or may not be read; it was not "
+        "opened. Change its owner if it is yours."
     )
 
 

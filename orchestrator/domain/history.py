@@ -1,11 +1,12 @@
 """What a conversation's record is made of, and what an approval asks and answers.
 
-Owns the pairing of what a reader sees with what the model is sent. Refuses to
-know the agent library: its messages are JSON objects here.
+Owns the pairing of what a reader sees with what the model is sent, and of a question
+with its answer. Refuses to know the agent library: its messages are JSON objects here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,3 +46,38 @@ class Answer(BaseModel):
     """once: this call; session: this tool for the session's life; deny: not this call."""
     reason: str | None = None
     """Told to the model when denied; None says only that it was denied."""
+
+
+class ApprovalRecord(BaseModel):
+    """One question to the user and, once there is one, the answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    turn_id: str
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = None
+    """Why it was asked; None when nothing was to be said."""
+    decision: Decision | None = None
+    """None while it waits, and when its turn ended before an answer."""
+    answer_reason: str | None = None
+    """What the user said with the answer."""
+
+
+def asked_record(turn_id: str, approval: PendingApproval) -> ApprovalRecord:
+    """Return the record of a question."""
+    return ApprovalRecord(turn_id=turn_id, **approval.model_dump())
+
+
+def answered_record(record: ApprovalRecord, answer: Answer) -> ApprovalRecord:
+    """Return the record of a question with its answer."""
+    return record.model_copy(update={"decision": answer.decision, "answer_reason": answer.reason})
+
+
+def folded(records: Iterable[ApprovalRecord]) -> list[ApprovalRecord]:
+    """Return each question once, in the order asked, as the last record about it says."""
+    last: dict[tuple[str, str], ApprovalRecord] = {}
+    for record in records:
+        last[record.turn_id, record.call_id] = record
+    return list(last.values())

@@ -22,7 +22,8 @@ SESSION_TRANSITIONS: Final[dict[SessionStatus, frozenset[SessionStatus]]] = {
     "ready": frozenset({"restarting", "failed", "closing"}),
     "restarting": frozenset({"ready", "failed", "closing"}),
     "failed": frozenset({"restarting", "closing"}),
-    "closing": frozenset(),
+    # Closing is given up when the session cannot be saved.
+    "closing": frozenset({"ready", "failed"}),
 }
 
 

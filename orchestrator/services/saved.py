@@ -10,12 +10,16 @@ from typing import Final
 
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Header
-from orchestrator.domain.errors import ProjectAlreadyOpen, SessionNotFound
+from orchestrator.domain.errors import (
+    ProjectAlreadyOpen,
+    ProjectPathNotFound,
+    SessionNotFound,
+)
 from orchestrator.domain.limits import RESUMES_PER_MINUTE, RESUMES_PER_MINUTE_ALL
 from orchestrator.domain.session import Session
 from orchestrator.services.clock import now
 from orchestrator.services.sessions import SessionNotEmpty, SessionService
-from orchestrator.services.starting import Starter
+from orchestrator.services.starting import Inspection, Starter
 from orchestrator.store.facade import Store
 from orchestrator.store.history import Conversation
 from orchestrator.store.rates import Rate
@@ -43,7 +47,17 @@ class SavedService:
         return [entry for entry in await self._archive.listing() if entry.id not in live]
 
     async def delete(self, session_id: str) -> None:
-        """Remove a saved session; raises SavedSessionNotFound."""
+        """Remove a saved session.
+
+        Raises SavedSessionNotFound, or ProjectAlreadyOpen when the session is live.
+        """
+        live = await self._store.sessions.find(session_id)
+        if live is not None:
+            raise ProjectAlreadyOpen(
+                f"“{live.name}” is open; what is saved of it is kept. Close it first, then delete "
+                "it.",
+                session_id=session_id,
+            )
         await self._archive.delete(session_id)
 
     async def resume(
@@ -66,11 +80,17 @@ class SavedService:
             raise ProjectAlreadyOpen(
                 f"“{header.name}” is open already. Switch to it.", session_id=session_id
             )
-        found = await self._starter.inspect(project_path or header.project_path)
+        found = await self._inspect(header, project_path)
         if replaces is not None:
             await self._make_way(replaces, found.real_path)
         session = _revived(header, found.real_path, found.language)
-        conversation = Conversation(contents.entries, contents.prompt_history, contents.todos)
+        conversation = Conversation(
+            contents.entries,
+            contents.prompt_history,
+            contents.todos,
+            contents.approvals,
+            contents.allowed_tools,
+        )
         return await self._starter.claim(session, found, conversation=conversation)
 
     async def _make_way(self, session_id: str, real_path: str) -> None:
@@ -82,6 +102,16 @@ class SavedService:
             await self._sessions.close(session_id, save=False, only_empty=True)
         except (SessionNotEmpty, SessionNotFound):
             return
+
+    async def _inspect(self, header: Header, project_path: str | None) -> Inspection:
+        try:
+            return await self._starter.inspect(project_path or header.project_path)
+        except ProjectPathNotFound as error:
+            raise ProjectPathNotFound(
+                f"{error.detail} If the project of “{header.name}” moved, resume it with its new "
+                "path; what is saved stays as it is.",
+                **error.extra,
+            ) from error
 
 
 def _revived(header: Header, real_path: str, language: str | None) -> Session:

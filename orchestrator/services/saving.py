@@ -1,4 +1,4 @@
-"""Saving a live session to disk: on close, and after each turn.
+"""Saving live sessions to disk: on close, after each turn, and whatever was missed.
 
 Owns what belongs into a saved session. Refuses to save one in which nothing was
 said, and to leave an autosave behind that its user closed without saving.
@@ -6,18 +6,24 @@ said, and to leave an autosave behind that its user closed without saving.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
+from typing import Final, Literal
 
 import structlog
 
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Contents, Header
-from orchestrator.domain.errors import JidoError
-from orchestrator.domain.limits import WARN_SAVED_SESSIONS
+from orchestrator.domain.errors import JidoError, SessionNotFound
+from orchestrator.domain.limits import MAX_SAVED_SESSIONS, WARN_SAVED_SESSIONS
 from orchestrator.domain.session import Session
 from orchestrator.services.story import notice
 from orchestrator.store.facade import Store
+from orchestrator.store.history import Conversation
 from orchestrator.wire.bodies import Saved
+
+RETRY_S: Final = 10.0
+"""Seconds after which an autosave that failed is tried again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -29,18 +35,23 @@ class Saving:
         """Read from `store`, write to `archive`."""
         self._store = store
         self._archive = archive
+        self._seen: dict[str, datetime] = {}
+        """Session to the moment up to which it is known to be saved."""
+        self._retry_at: dict[str, float] = {}
+        """Sessions whose autosave failed, and monotonic seconds of the next attempt."""
 
-    async def save(self, session: Session, closed_at: datetime | None) -> bool:
+    async def save(self, session_id: str, closed_at: datetime | None = None) -> bool:
         """Save because somebody wants it kept; False when the session is empty.
 
-        Raises SavedLimitReached, SavedSessionTooLarge, NoSpace or ArchiveUnavailable.
+        Raises SessionNotFound, SavedLimitReached, SavedSessionTooLarge, NoSpace or
+        ArchiveUnavailable; what was saved before is whole then.
         """
-        return await self._write(session, closed_at, kept=True)
+        return await self._write(session_id, closed_at, kept=True)
 
     async def keep(self, session_id: str) -> Saved:
-        """Save a live session now and go on with it; raises as `save`, and SessionNotFound."""
+        """Save a live session now and go on with it; raises as `save`."""
         session = await self._store.sessions.get(session_id)
-        await self.save(session, closed_at=None)
+        await self.save(session_id)
         if not await self._store.history.count(session_id):
             detail = f"There is nothing to save in “{session.name}” yet: nothing was said."
             return Saved(id=session.id, name=session.name, saved=False, detail=detail)
@@ -48,22 +59,41 @@ class Saving:
         detail = f"Saved: “{session.name}”, in {file}. Every turn is saved as it ends, too."
         return Saved(id=session.id, name=session.name, saved=True, file=file, detail=detail)
 
-    async def autosave(self, session_id: str) -> None:
-        """Save after a turn; never raises, a failure is logged and told in the session."""
-        session = await self._store.sessions.find(session_id)
-        if session is None or session.status == "closing":
-            return
+    async def autosave(self, session_id: str, *, tells: bool = True) -> bool:
+        """Save after a turn; never raises, a failure is logged and, if it `tells`, told.
+
+        False when it failed.
+        """
         try:
-            await self._write(session, None, kept=False)
-            if session.turns == 1:
+            session = await self._store.sessions.find(session_id)
+            if session is None or session.status == "closing":
+                return True
+            is_new = not await self._archive.exists(session_id)
+            if await self._write(session_id, None, kept=False) and is_new:
                 await self._warn_when_many(session_id)
+            await self._discard_if_closed(session_id)
+        except SessionNotFound:
+            return True
         except JidoError as error:
             _log.warning("session.autosave_failed", session=session_id, code=error.code)
-            await self._tell(session_id, error)
-        after = await self._store.sessions.find(session_id)
-        if after is None or after.status == "closing":
-            # Closed meanwhile: whether the session is saved is decided there alone.
-            await self._archive.discard(session_id)
+            if tells:
+                await self._tell(session_id, "warning", error.code, f"Not saved: {error.detail}")
+            return False
+        return True
+
+    async def catch_up(self) -> None:
+        """Autosave every session that changed since it was saved last and works on nothing.
+
+        After each turn there is nothing to do; this mends what a full disk, a process that was
+        killed, or a change outside any turn left behind.
+        """
+        sessions = await self._store.sessions.list()
+        live = {session.id for session in sessions}
+        self._seen = {key: value for key, value in self._seen.items() if key in live}
+        self._retry_at = {key: value for key, value in self._retry_at.items() if key in live}
+        for session in sessions:
+            if await self._is_behind(session):
+                await self._catch_up(session)
 
     async def discard(self, session_id: str) -> None:
         """Remove the autosaves of a session that is closed without saving."""
@@ -74,30 +104,69 @@ class Saving:
         if await self._store.history.count(session_id):
             await self._archive.ensure_room(session_id)
 
-    async def _write(self, session: Session, closed_at: datetime | None, kept: bool) -> bool:
-        history = self._store.history
-        contents = Contents(
-            entries=await history.entries(session.id),
-            todos=await history.todos(session.id),
-            prompt_history=await history.prompts(session.id),
-        )
-        header = header_of(session, contents, closed_at, kept)
-        return await self._archive.save(header, contents)
+    async def _write(self, session_id: str, closed_at: datetime | None, kept: bool) -> bool:
+        session, conversation = await self._store.history.snapshot(session_id)
+        contents = contents_of(conversation)
+        return await self._archive.save(header_of(session, contents, closed_at, kept), contents)
+
+    async def _is_behind(self, session: Session) -> bool:
+        if session.status == "closing" or session.activity == "working":
+            return False
+        if self._seen.get(session.id) == session.updated_at:
+            return False
+        if time.monotonic() < self._retry_at.get(session.id, 0.0):
+            return False
+        if not await self._store.history.count(session.id):
+            return False
+        saved_at = await self._archive.saved_at(session.id)
+        if saved_at is None or saved_at < session.updated_at:
+            return True
+        self._seen[session.id] = session.updated_at
+        return False
+
+    async def _catch_up(self, session: Session) -> None:
+        if not await self.autosave(session.id, tells=False):
+            self._retry_at[session.id] = time.monotonic() + RETRY_S
+            return
+        _log.info("session.caught_up", session=session.id)
+        self._seen[session.id] = session.updated_at
+        if self._retry_at.pop(session.id, None) is not None:
+            await self._tell(session.id, "info", "saved_again", "The session is saved again.")
+
+    async def _discard_if_closed(self, session_id: str) -> None:
+        after = await self._store.sessions.find(session_id)
+        if after is None or after.status == "closing":
+            # Closed meanwhile: whether the session is saved is decided there alone.
+            await self._archive.discard(session_id)
 
     async def _warn_when_many(self, session_id: str) -> None:
         count = await self._archive.count()
         if count < WARN_SAVED_SESSIONS:
             return
-        text = f"{count} sessions are saved; 100 is the limit. Delete some you no longer need."
+        text = (
+            f"{count} sessions are saved; at {MAX_SAVED_SESSIONS} no new one can be saved. Delete "
+            "some with /resume delete, or set JIDO_SAVED_MAX_COUNT or JIDO_SAVED_MAX_AGE_DAYS."
+        )
         await self._store.events.append(session_id, [notice("warning", "saved_many", text)])
 
-    async def _tell(self, session_id: str, error: JidoError) -> None:
+    async def _tell(
+        self, session_id: str, level: Literal["info", "warning"], code: str, text: str
+    ) -> None:
         try:
-            await self._store.events.append(
-                session_id, [notice("warning", error.code, f"Not saved to disk: {error.detail}")]
-            )
+            await self._store.events.append(session_id, [notice(level, code, text)])
         except JidoError as failure:
             _log.warning("session.notice_failed", session=session_id, code=failure.code)
+
+
+def contents_of(conversation: Conversation) -> Contents:
+    """Return what is kept of a conversation."""
+    return Contents(
+        entries=conversation.entries,
+        todos=conversation.todos,
+        prompt_history=conversation.prompts,
+        approvals=conversation.approvals,
+        allowed_tools=conversation.allowed_tools,
+    )
 
 
 def header_of(

@@ -168,18 +168,22 @@ class SessionService:
         """End a session: its turns, then, when `save`, its record on disk, then its sandbox.
 
         `only_empty` refuses a session in which something was said, in one step with the rest.
-        Raises SessionNotFound; SessionNotEmpty, SavedLimitReached, NoSpace or ArchiveUnavailable
-        before anything was ended; SupervisorUnavailable when the sandbox does not end in time, in
-        which case closing again goes on with it.
+        Raises SessionNotFound; SessionNotEmpty before anything was ended; SavedLimitReached,
+        SavedSessionTooLarge, NoSpace or ArchiveUnavailable when it cannot be saved: the session
+        lives on then; SupervisorUnavailable when the sandbox does not end in time, in which case
+        closing again goes on with it.
         """
-        await self._store.sessions.get(session_id)
+        before = await self._store.sessions.get(session_id)
         if save:
             await self._saving.ensure_room(session_id)
+            if before.activity != "idle":
+                # Shown to be possible before any work is ended for it.
+                await self._saving.save(session_id)
         closing = _closing_empty if only_empty else _closing
-        session = await self._store.sessions.update(session_id, closing, lambda _, __: [])
+        await self._store.sessions.update(session_id, closing, lambda _, __: [])
         await self._end_turns(session_id)
         if save:
-            await self._saving.save(session, closed_at=now())
+            await self._save_or_reopen(before)
         else:
             await self._saving.discard(session_id)
         await self._store.sessions.set_desired(session_id, "stopped")
@@ -203,6 +207,17 @@ class SessionService:
         text = f"{config.qualified} cannot be used yet. {reason}"
         return [notice("warning", "model_not_configured", text)]
 
+    async def _save_or_reopen(self, before: Session) -> None:
+        """Save a session that is closing; when that fails it is again what it was `before`."""
+        try:
+            await self._saving.save(before.id, closed_at=now())
+        except JidoError:
+            if before.status != "closing":
+                await self._store.sessions.update(
+                    before.id, lambda session: reopened(session, before), _told_reopened
+                )
+            raise
+
     async def _end_turns(self, session_id: str) -> None:
         """Cancel every turn and wait briefly, so that what was written so far is saved too."""
         with self._store.signals.watch(f"session:{session_id}") as watch:
@@ -225,6 +240,20 @@ class SessionService:
                         "and see that the supervisor runs."
                     )
                 await watch.wait(min(left, _LOOK_AGAIN_S))
+
+
+def reopened(session: Session, before: Session) -> Session:
+    """Return the record of a session whose closing was given up."""
+    if before.status in ("ready", "failed"):
+        fields = {"status": before.status, "error": before.error}
+    else:
+        why = "The session was closed while its sandbox started. Restart it."
+        fields = {"status": "failed", "error": why}
+    return session.model_copy(update={**fields, "updated_at": now()})
+
+
+def _told_reopened(_before: Session, after: Session) -> list[NewEvent]:
+    return [session_event("session.ready" if after.status == "ready" else "session.failed", after)]
 
 
 def _told(before: Session, after: Session) -> list[NewEvent]:

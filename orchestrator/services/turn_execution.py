@@ -79,8 +79,7 @@ class TurnExecution:
             following = await self._conclude(turn, outcome, timed_out=watch.timed_out)
         if following is not None:
             await self._enqueue(following)
-        if outcome.status != "awaiting_approval":
-            await self._saving.autosave(session_id)
+        await self._saving.autosave(session_id)
         return True
 
     async def _outcome(self, turn: Turn, stop: StopSignal, watch: TurnWatch) -> TurnOutcome:

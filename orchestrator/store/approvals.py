@@ -12,7 +12,14 @@ from pydantic import TypeAdapter
 
 from orchestrator.domain.errors import ApprovalAlreadyAnswered, ApprovalNotFound, SessionChanged
 from orchestrator.domain.events import NewEvent
-from orchestrator.domain.history import Answer, Decision, PendingApproval
+from orchestrator.domain.history import (
+    Answer,
+    ApprovalRecord,
+    Decision,
+    PendingApproval,
+    answered_record,
+    asked_record,
+)
 from orchestrator.domain.session import Usage
 from orchestrator.domain.turn import Turn
 from orchestrator.store import keys
@@ -27,6 +34,9 @@ from orchestrator.store.transaction import (
     until_committed,
 )
 from orchestrator.store.turn_records import read_turn, usage_event, write_turn
+
+RECORDS_KEPT: Final = 2000
+"""Questions and answers remembered per session for its saved form; the oldest are dropped."""
 
 _ASKED: Final = TypeAdapter(tuple[int, PendingApproval])
 """How an approval is stored: a hash keeps no order, so its position is beside it."""
@@ -137,6 +147,7 @@ def _suspension(
     asked = keys.approvals(turn.session_id, turn.id)
     for position, approval in enumerate(approvals, start=before):
         transaction.write("HSET", asked, approval.call_id, encode((position, approval)))
+        _remember(transaction, asked_record(turn.id, approval))
         data = {"turn_id": turn.id, **approval.model_dump(mode="json")}
         transaction.events.append(NewEvent(type="approval.requested", data=data))
     return transaction
@@ -150,9 +161,16 @@ def _answering(
     transaction = Transaction.replacing(stored, record)
     call = approval.call_id
     transaction.write("HSET", keys.answers(turn.session_id, turn.id), call, encode(answer))
+    _remember(transaction, answered_record(asked_record(turn.id, approval), answer))
     if answer.decision == "session":
         transaction.write("SADD", keys.tools(turn.session_id), approval.tool)
     data = {"turn_id": turn.id, "call_id": call, **answer.model_dump(mode="json")}
     transaction.events.append(NewEvent(type="approval.answered", data=data))
     transaction.topics.append(keys.turn_topic(turn.id))
     return transaction
+
+
+def _remember(transaction: Transaction, record: ApprovalRecord) -> None:
+    key = keys.approval_records(transaction.session_id)
+    transaction.write("RPUSH", key, encode(record))
+    transaction.write("LTRIM", key, -RECORDS_KEPT, -1)

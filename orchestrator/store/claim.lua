@@ -1,11 +1,12 @@
 -- Takes a slot and a real path for a new session, or says who has them.
 -- KEYS: sessions, paths, counter of claims, session, its events, all events, their counter,
---       operation, history, prompts, todos
+--       operation, history, prompts, todos, approval records, allowed tools
 -- ARGV: id, path, maximum, record, intent, approval, lifetime of the operation in ms, entries,
---       prompts, todos (none or one), events, channels
+--       prompts, todos (none or one), approval records, allowed tools, events, channels
 local id, path, maximum, record, intent = take(), take(), tonumber(take()), take(), take()
 local approval, lifetime = take(), take()
 local entries, prompts, todos = take_list(), take_list(), take_list()
+local approvals, tools = take_list(), take_list()
 if redis.call('EXISTS', KEYS[8]) == 1 then
   return {'done'}
 end
@@ -49,6 +50,12 @@ for _, prompt in ipairs(prompts) do
 end
 if todos[1] then
   redis.call('SET', KEYS[11], todos[1])
+end
+for _, record in ipairs(approvals) do
+  redis.call('RPUSH', KEYS[12], record)
+end
+for _, tool in ipairs(tools) do
+  redis.call('SADD', KEYS[13], tool)
 end
 append_events(id, KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 redis.call('SET', KEYS[8], 0, 'PX', lifetime)

@@ -6,19 +6,20 @@ reader sees and what the model is sent, so that either is read without the other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from orchestrator.domain.errors import InvalidArgument
 from orchestrator.domain.events import NewEvent
-from orchestrator.domain.history import HistoryEntry
+from orchestrator.domain.history import ApprovalRecord, HistoryEntry, folded
 from orchestrator.domain.message import Message, Todo
+from orchestrator.domain.session import Session
 from orchestrator.store import keys
 from orchestrator.store.codec import decode_object, encode
 from orchestrator.store.connection import Argument, Connection
-from orchestrator.store.transaction import Transaction, commit
+from orchestrator.store.transaction import Transaction, commit, no_session
 from orchestrator.wire.bodies import Page
 
 PROMPTS_KEPT: Final = 1000
@@ -72,6 +73,29 @@ class HistoryStore:
         models = (_model(row) for row in await self._rows(session_id, 0, 0))
         return [model for model in models if model is not None]
 
+    async def snapshot(self, session_id: str) -> tuple[Session, Conversation]:
+        """Return the record and all that was said, of one moment; raises SessionNotFound."""
+        record, entries, prompts, todos, approvals, tools = await self._connection.ask_together(
+            [
+                ("HMGET", keys.session(session_id), "record", "seq"),
+                ("LRANGE", keys.history(session_id), 0, -1),
+                ("LRANGE", keys.prompts(session_id), 0, -1),
+                ("GET", keys.todos(session_id)),
+                ("LRANGE", keys.approval_records(session_id), 0, -1),
+                ("SMEMBERS", keys.tools(session_id)),
+            ]
+        )
+        if record[0] is None:
+            raise no_session(session_id)
+        session = Session.model_validate_json(record[0])
+        return session.model_copy(update={"last_seq": int(record[1])}), Conversation(
+            entries=[HistoryEntry(message=_message(row), model=_model(row)) for row in entries],
+            prompts=[_PROMPT.validate_json(row) for row in prompts],
+            todos=_TODOS.validate_json(todos) if todos else [],
+            approvals=folded(map(ApprovalRecord.model_validate_json, approvals)),
+            allowed_tools=sorted(tools),
+        )
+
     async def count(self, session_id: str) -> int:
         """Return how many entries the conversation has; 0 for an unknown session."""
         return int(await self._connection.ask("LLEN", keys.history(session_id)))
@@ -104,20 +128,33 @@ _PROMPT: Final = TypeAdapter(str)
 
 @dataclass(frozen=True)
 class Conversation:
-    """All that a resumed session begins with."""
+    """All that was said and decided in a session, and all that a resumed one begins with."""
 
     entries: list[HistoryEntry]
     prompts: list[str]
+    """Oldest first."""
     todos: list[Todo]
+    approvals: list[ApprovalRecord] = field(default_factory=list)
+    """Questions to the user, with their answers, in order."""
+    allowed_tools: list[str] = field(default_factory=list)
+    """Tools that the user allowed for the session's life."""
 
 
 def conversation_arguments(conversation: Conversation | None) -> list[Argument]:
-    """Return a conversation as the lists that `claim.lua` takes: entries, prompts, todos."""
+    """Return a conversation as the lists that `claim.lua` takes, in its order."""
     if conversation is None:
-        return [0, 0, 0]
-    entries = [encode_entry(entry) for entry in conversation.entries]
-    prompts = [encode(prompt) for prompt in conversation.prompts]
-    return [len(entries), *entries, len(prompts), *prompts, 1, encode(conversation.todos)]
+        return [0] * 5
+    lists: list[list[bytes]] = [
+        [encode_entry(entry) for entry in conversation.entries],
+        [encode(prompt) for prompt in conversation.prompts],
+        [encode(conversation.todos)],
+        [encode(record) for record in conversation.approvals],
+        [name.encode("utf-8", errors="replace") for name in conversation.allowed_tools],
+    ]
+    arguments: list[Argument] = []
+    for values in lists:
+        arguments += [len(values), *values]
+    return arguments
 
 
 def encode_entry(entry: HistoryEntry) -> bytes:

@@ -87,6 +87,13 @@ def tools(session_id: str) -> str:
     return f"{session(session_id)}:tools"
 
 
+def approval_records(session_id: str) -> str:
+    """List: every question to the user and every answer, as they came; those of before a
+    resume first.
+    """
+    return f"{session(session_id)}:approval_records"
+
+
 def approvals(session_id: str, turn_id: str) -> str:
     """Hash: call id to what is asked."""
     return f"{session(session_id)}:approvals:{turn_id}"
@@ -100,7 +107,7 @@ def answers(session_id: str, turn_id: str) -> str:
 def of_session(session_id: str) -> list[str]:
     """Every key that dies with a session; `turns` first, the record and the events excepted."""
     builders = (turns, history, prompts, todos, pending, idempotency, idempotency_order, tools)
-    return [build(session_id) for build in builders]
+    return [build(session_id) for build in (*builders, approval_records)]
 
 
 def lease(turn_id: str) -> str:

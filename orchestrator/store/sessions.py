@@ -92,6 +92,8 @@ class SessionStore:
             keys.history(session.id),
             keys.prompts(session.id),
             keys.todos(session.id),
+            keys.approval_records(session.id),
+            keys.tools(session.id),
         ]
         outcome, *rest = await self._connection.run("claim", names, arguments)
         if outcome == "open":

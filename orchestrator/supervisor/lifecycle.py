@@ -49,6 +49,7 @@ _EVENTS: Final[dict[SessionStatus, EventType]] = {
     "failed": "session.failed",
 }
 
+_CLOSING_ABANDONED: Final = "It was being closed and that was never finished. Close or restart it."
 _GONE_UNSEEN: Final = "The sandbox ended while nobody watched."
 
 _log = structlog.get_logger(__name__)
@@ -154,10 +155,13 @@ class Lifecycle:
         self._budgets.pop(session.id, None)
         _log.info("session.closed", session_id=session.id)
 
-    async def finish_closing(self, session: Session) -> None:
-        """Close a session whose closing was begun and never finished."""
+    async def reopen(self, session: Session) -> None:
+        """Let a session live on whose closing was begun and never finished: it may be unsaved."""
         _log.warning("session.closing_abandoned", session_id=session.id)
-        await self._store.sessions.set_desired(session.id, "stopped")
+        if session.id in self.served:
+            await self._move(session.id, "ready", {"closing"})
+        else:
+            await self._move(session.id, "failed", {"closing"}, error=_CLOSING_ABANDONED)
 
     async def reap(self, session_id: str) -> None:
         """End a sandbox whose session nobody knows."""

@@ -13,18 +13,16 @@ from typing import Final, Literal
 from orchestrator.domain.session import Session
 from orchestrator.store.intents import SandboxIntent
 
-Action = Literal[
-    "nothing", "start", "replace", "adopt", "crash", "stop", "remove", "finish_closing"
-]
+Action = Literal["nothing", "start", "replace", "adopt", "crash", "stop", "remove", "reopen"]
 """
 start: make the first sandbox. replace: end what is there and make a fresh one.
 adopt: serve a sandbox of an earlier process. crash: it ended unasked.
 stop: end a sandbox that nobody wants, keeping the record. remove: end it and forget the session.
-finish_closing: whoever was closing the session is gone; close it.
+reopen: whoever was closing the session is gone before it was saved; it lives on.
 """
 
 CLOSING_TIMEOUT: Final = timedelta(seconds=120)
-"""How long a session may be closing before the supervisor closes it; saving takes far less."""
+"""How long a session may be closing before that counts as abandoned; saving takes far less."""
 
 
 def decide(
@@ -43,7 +41,7 @@ def decide(
     if intent.desired == "stopped":
         return "remove"
     if session.status == "closing":
-        return "finish_closing" if now - session.updated_at > CLOSING_TIMEOUT else "nothing"
+        return "reopen" if now - session.updated_at > CLOSING_TIMEOUT else "nothing"
     if session.status == "failed":
         return "nothing" if served is None else "stop"
     if session.status == "starting":

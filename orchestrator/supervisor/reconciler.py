@@ -183,5 +183,5 @@ class Reconciler:
             await self._lifecycle.stop(session.id)
         elif action == "remove":
             await self._lifecycle.remove(session)
-        elif action == "finish_closing":
-            await self._lifecycle.finish_closing(session)
+        elif action == "reopen":
+            await self._lifecycle.reopen(session)

@@ -78,9 +78,9 @@ def test_what_is_to_go_goes_whatever_it_does(status: SessionStatus) -> None:
     assert decide(intent, _session(status), served=1, ended=True, now=NOW) == "remove"
 
 
-def test_a_closing_that_nobody_finishes_is_finished() -> None:
+def test_a_closing_that_nobody_finishes_is_given_up() -> None:
     session = _session("closing", age=CLOSING_TIMEOUT + timedelta(seconds=1))
-    assert decide(_intent(), session, served=1, ended=False, now=NOW) == "finish_closing"
+    assert decide(_intent(), session, served=1, ended=False, now=NOW) == "reopen"
 
 
 def test_restarts_wait_longer_and_are_bounded_within_the_window() -> None:

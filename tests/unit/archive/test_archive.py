@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import stat
@@ -17,14 +16,12 @@ from orchestrator.archive.archive import Archive
 from orchestrator.domain.errors import (
     ArchiveUnavailable,
     JidoError,
-    NoSpace,
     SavedLimitReached,
     SavedSessionNotFound,
     SavedSessionTooLarge,
 )
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.limits import MAX_SAVED_BYTES
-from tests.support.requirements import require
 from tests.unit.archive.conftest import contents_of, header_of
 
 
@@ -79,82 +76,6 @@ async def test_listing_does_not_read_bodies(archive: Archive, directory: Path) -
     with pytest.raises(JidoError) as caught:
         await archive.load(header.id)
     assert caught.value.code == "saved_session_damaged"
-
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-10])
-
-
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _other_header(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b'"bad"', b'"BAD"', 1))
-
-
-def _future(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":9', 1))
-
-
-def _huge(path: Path) -> None:
-    os.truncate(path, MAX_SAVED_BYTES + 1)
-
-
-def _foreign(path: Path) -> None:
-    require(os.geteuid() == 0, "Only root can give a file away.")
-    os.chown(path, 12345, 12345)
-
-
-def _link(path: Path) -> None:
-    real = path.with_name("elsewhere")
-    path.rename(real)
-    path.symlink_to(real)
-
-
-def _pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def _deep(path: Path) -> None:
-    path.write_bytes(b"[" * 50_000)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "code"),
-    [
-        (_cut, "saved_session_damaged"),
-        (_empty, "saved_session_damaged"),
-        (_other_header, "saved_session_damaged"),
-        (_link, "saved_session_damaged"),
-        (_pipe, "saved_session_damaged"),
-        (_deep, "saved_session_damaged"),
-        (_future, "saved_session_version"),
-        (_huge, "saved_session_too_large"),
-        (_foreign, "saved_session_owner"),
-    ],
-)
-async def test_a_bad_file_has_its_code_is_kept_and_hides_no_other(
-    archive: Archive, directory: Path, spoil: object, code: str
-) -> None:
-    bad, good = header_of("bad"), header_of("good", minutes=-500_000)
-    for header in (bad, good):
-        await archive.save(header, contents_of("hello"))
-    path = directory / f"{bad.id}.json"
-    assert callable(spoil)
-    spoil(path)
-
-    listed = {entry.id: entry.error for entry in await archive.listing()}
-    assert listed == {bad.id: code, good.id: None}
-    with pytest.raises(JidoError) as caught:
-        await archive.load(bad.id)
-    assert caught.value.code == code
-    assert os.path.lexists(path)
-    assert (await archive.load(good.id))[0].name == "good"
-
-    await archive.delete(bad.id)
-    assert [entry.id for entry in await archive.listing()] == [good.id]
 
 
 async def test_a_file_under_another_identifier_is_refused(
@@ -265,11 +186,6 @@ def test_temporary_files_of_dead_saves_are_swept(directory: Path) -> None:
     os.utime(stale, (long_ago, long_ago))
     files.sweep(directory)
     assert [path.name for path in directory.iterdir()] == [".saving-busy"]
-
-
-def test_a_full_disk_is_no_space(directory: Path) -> None:
-    with pytest.raises(NoSpace), files.translated(directory):
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_file_is_one_json_document() -> None:
