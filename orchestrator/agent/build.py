@@ -22,6 +22,7 @@ from pydantic_ai_harness.shell import Shell
 from orchestrator.agent.deps import TurnDeps
 from orchestrator.agent.lua_tool import lua_toolset
 from orchestrator.agent.policy import TurnPolicy
+from orchestrator.agent.shell_tool import shell_toolset
 from orchestrator.domain.limits import COMMAND_TIMEOUT_S, MAX_READ_LINES
 
 Answer = str | DeferredToolRequests
@@ -47,8 +48,9 @@ Remove scratch files that you made. Use `lua` when one step touches many files. 
 says a call was interrupted, cancelled or denied is final: look at what happened before trying
 anything like it again.
 
-Commands run to their end within 120 seconds unless you give more time; processes they leave
-behind are ended. Use TMPDIR for temporary files.
+Commands run to their end within 120 seconds unless you give more time. `run_command` starts
+afresh each time, `shell` keeps its directory and variables, and what has to go on in the
+background (a server, a watcher) is a job of `lua`: jido.job_start. Use TMPDIR for temporary files.
 """
 
 
@@ -91,7 +93,7 @@ def shared_agent() -> Agent[TurnDeps, Answer]:
         output_type=[str, DeferredToolRequests],
         name="jido",
         instructions=INSTRUCTIONS,
-        toolsets=[lua_toolset()],
+        toolsets=[lua_toolset(), shell_toolset()],
         capabilities=_capabilities(),
         retries=MAX_TOOL_RETRIES,
     )

@@ -1,12 +1,14 @@
-"""The workspace of one turn: commands whose output is seen while they run.
+"""The workspace of one turn: commands whose output is seen while they run, guarded writes.
 
-Owns which call a command belongs to, what of its output is shown live, and
-which calls ran out of time. Refuses to change what the command returns.
+Owns which call a command belongs to, what of its output is shown live, which calls ran out
+of time, and that a tool overwrites only what it knows. Refuses to change what the command
+returns.
 """
 
 from __future__ import annotations
 
 import codecs
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Final, Protocol, cast, runtime_checkable
@@ -34,6 +36,54 @@ OutputCallback = Callable[[str, bytes], None]
 
 current_call: ContextVar[str | None] = ContextVar("current_call", default=None)
 """The call whose command is running in this task; None outside of one that shows output."""
+
+
+current_tool: ContextVar[str | None] = ContextVar("current_tool", default=None)
+"""The tool that is running in this task; None outside of one."""
+
+
+class Edited(Protocol):
+    """What edits would make of a file."""
+
+    @property
+    def present(self) -> bytes:
+        """The whole content now."""
+        ...
+
+    @property
+    def changed(self) -> bytes:
+        """The whole content afterwards."""
+        ...
+
+
+@runtime_checkable
+class KnowsFiles(Protocol):
+    """A workspace that remembers what the agent has read, and writes over nothing else."""
+
+    async def read_seen(self, path: str) -> bytes:
+        """Read a file that the agent is shown."""
+        ...
+
+    async def write_expected(self, path: str, data: bytes, expected: str) -> None:
+        """Write a file whose content has the hash `expected`, or for `seen` was last read."""
+        ...
+
+    async def preview_edits(
+        self, path: str, edits: Sequence[tuple[str, str]]
+    ) -> Edited | str | None:
+        """Return what edits would do, why they are ambiguous, or None when they fail."""
+        ...
+
+
+@runtime_checkable
+class KeepsShells(Protocol):
+    """A workspace with shells that stay between commands."""
+
+    async def run_in_shell(
+        self, command: str, name: str, timeout: float, *, reset: bool = False
+    ) -> tuple[CommandResult, str | None]:
+        """Run a command in the shell `name`; returns its result and, while it lives, directory."""
+        ...
 
 
 @runtime_checkable
@@ -82,6 +132,10 @@ class LiveWorkspace:
         self._commands = cast(SupportsCommands, backend)
         self._files = cast(SupportsFilesystem, backend)
         self._paths = cast(SupportsRealpath, backend)
+        self.knows = backend if isinstance(backend, KnowsFiles) else None
+        """The backend where it guards what the agent has not read; None where it cannot."""
+        self._shells = backend if isinstance(backend, KeepsShells) else None
+        self._edited: dict[str, str] = {}
         if isinstance(backend, ShowsOutput):
             backend.on_output = output.take
         self.timed_out: set[str] = set()
@@ -114,13 +168,43 @@ class LiveWorkspace:
                 self.timed_out.add(call_id)
             raise
 
+    @property
+    def keeps_shells(self) -> bool:
+        """Whether there are shells that stay."""
+        return self._shells is not None
+
+    async def run_in_shell(
+        self, command: str, name: str, timeout: float | None, *, reset: bool = False
+    ) -> tuple[CommandResult, str | None]:
+        """Run a command in a shell that stays; `timeout` as for `run`."""
+        assert self._shells is not None
+        seconds = min(timeout or COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S)
+        call_id = current_call.get()
+        try:
+            return await self._shells.run_in_shell(command, name, seconds, reset=reset)
+        except WorkspaceTimeoutError:
+            if call_id is not None:
+                self.timed_out.add(call_id)
+            raise
+
     async def read_bytes(self, path: str) -> bytes:
-        """Read a file."""
-        return await self._files.read_bytes(path)
+        """Read a file; what `read_file` reads, the agent may overwrite."""
+        tool = current_tool.get()
+        if self.knows is not None and tool == "read_file":
+            return await self.knows.read_seen(path)
+        data = await self._files.read_bytes(path)
+        if tool == "edit_file":
+            self._edited[path] = hashlib.sha256(data).hexdigest()
+        return data
 
     async def write_bytes(self, path: str, data: bytes) -> None:
-        """Write a file."""
-        await self._files.write_bytes(path, data)
+        """Write a file; `write_file` over what was read, `edit_file` over what it edited."""
+        tool = current_tool.get()
+        if self.knows is None or tool not in ("write_file", "edit_file"):
+            await self._files.write_bytes(path, data)
+        else:
+            expected = "seen" if tool == "write_file" else self._edited.pop(path, "seen")
+            await self.knows.write_expected(path, data, expected)
 
     async def stat(self, path: str) -> FileEntry:
         """Return what is known of a path."""

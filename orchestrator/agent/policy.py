@@ -18,10 +18,11 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import RunContext, ToolDefinition
 
 from orchestrator.agent.deps import TurnDeps
-from orchestrator.agent.live import current_call
+from orchestrator.agent.edit_arguments import exact_edit
+from orchestrator.agent.live import current_call, current_tool
 from orchestrator.agent.request import Approval
 
-COMMAND_TOOLS: Final = frozenset({"run_command", "lua"})
+COMMAND_TOOLS: Final = frozenset({"run_command", "shell", "lua"})
 """Tools that run code in the sandbox."""
 
 EDIT_TOOLS: Final = frozenset({"write_file", "edit_file"})
@@ -34,6 +35,7 @@ _ASKED: Final[dict[Approval, frozenset[str]]] = {
 }
 _REASONS: Final = {
     "run_command": "Runs a command in the session's sandbox.",
+    "shell": "Runs a command in a shell of the session's sandbox that stays.",
     "lua": "Runs a Lua script in the session's sandbox.",
     "write_file": "Writes a file of the project.",
     "edit_file": "Changes a file of the project.",
@@ -77,15 +79,18 @@ class TurnPolicy(AbstractCapability[TurnDeps]):
     ) -> Any:
         """Run the call, measured, with its commands' output shown live."""
         shown = call.tool_call_id if call.tool_name in COMMAND_TOOLS else None
-        token = current_call.set(shown)
+        token, named = current_call.set(shown), current_tool.set(call.tool_name)
         started = time.perf_counter()
         try:
             if call.tool_name == "write_file":
                 await _make_parents(ctx, args.get("path"))
+            elif call.tool_name == "edit_file":
+                args = await exact_edit(ctx.deps.workspace, args)
             return await handler(args)
         finally:
             ctx.deps.elapsed_ms[call.tool_call_id] = (time.perf_counter() - started) * 1000
             current_call.reset(token)
+            current_tool.reset(named)
 
 
 async def _make_parents(ctx: RunContext[TurnDeps], path: object) -> None:

@@ -174,8 +174,11 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
 
     async def read_bytes(self, path: str) -> bytes:
         """Read a whole file of at most `MAX_FILE_BYTES`."""
-        with _Translated(path):
-            reply = await self._call("read", path, raw=True)
+        return await self._read(path)
+
+    async def _read(self, path: str, **arguments: Any) -> bytes:
+        with Translated(path):
+            reply = await self._call("read", path, raw=True, **arguments)
             parts, have = [reply.payload], len(reply.payload)
             size = results.integer(reply.result, "size")
             # A file of the system may call itself empty and hold something all the same.
@@ -191,12 +194,12 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
         """Write a file of at most 16 MiB, atomically."""
         if len(data) > MAX_PAYLOAD_BYTES:
             raise OSError(errno.EFBIG, f"larger than {MAX_PAYLOAD_BYTES} bytes", path)
-        with _Translated(path):
+        with Translated(path):
             await self._call("write", path, data, hash=False)
 
     async def stat(self, path: str) -> FileEntry:
         """Metadata of what a path leads to."""
-        with _Translated(path):
+        with Translated(path):
             result = (await self._call("stat", path)).result
             return FileEntry(
                 name=posixpath.basename(path.rstrip("/")),
@@ -207,28 +210,28 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
 
     async def list_dir(self, path: str) -> Sequence[FileEntry]:
         """Entries of a directory by name."""
-        with _Translated(path):
+        with Translated(path):
             rows = results.json_rows(await self._call("list", path))
             return [_entry(path, row) for row in rows]
 
     async def make_dir(self, path: str) -> None:
         """Create a directory and its parents."""
-        with _Translated(path):
+        with Translated(path):
             await self._call("make_dir", path)
 
     async def remove(self, path: str) -> None:
         """Remove a file or a tree, never the project directory or what holds it."""
-        with _Translated(path):
+        with Translated(path):
             await self._call("remove", path)
 
     async def exists(self, path: str) -> bool:
         """Whether a path leads to something."""
-        with _Translated(path):
+        with Translated(path):
             return results.flag((await self._call("exists", path)).result, "exists")
 
     async def realpath(self, path: str) -> str:
         """Where a path leads, in the sandbox."""
-        with _Translated(path):
+        with Translated(path):
             return results.text((await self._call("realpath", path)).result, "path")
 
     async def run(
@@ -253,9 +256,9 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
             output = results.output_of(reply.result, reply.payload)
             code = results.integer(reply.result, "exit_code")
         except (ToolError, ChannelClosed) as error:
-            raise _command_error(error, timeout) from None
+            raise command_error(error, timeout) from None
         return CommandResult(
-            exit_code=code, stdout=_decode(output.stdout), stderr=_decode(output.stderr)
+            exit_code=code, stdout=decode(output.stdout), stderr=decode(output.stderr)
         )
 
     async def _run(self, arguments: dict[str, Any], payload: bytes, timeout: float | None) -> Reply:
@@ -270,12 +273,13 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
         )
 
 
-class _Translated:
+class Translated:
     """Turns our errors about a path into those pydantic-ai expects."""
 
     __slots__ = ("_path",)
 
     def __init__(self, path: str) -> None:
+        """Name the path that the errors are about."""
         self._path = path
 
     def __enter__(self) -> None:
@@ -317,11 +321,12 @@ def _command_arguments(command: WorkspaceCommand, shell: bool) -> tuple[dict[str
     return {"payload_command": True}, b"\0".join(os.fsencode(word) for word in words)
 
 
-def _decode(captured: Captured) -> str:
+def decode(captured: Captured) -> str:
+    """Return what was kept of an output as text, the cut marked."""
     return captured.whole.decode("utf-8", "replace")
 
 
-def _command_error(error: ToolError | ChannelClosed, timeout: float | None) -> Exception:
+def command_error(error: ToolError | ChannelClosed, timeout: float | None) -> Exception:
     """The error for a command that gave no result, with the output it had by then."""
     if not isinstance(error, (ToolTimeout, TooLarge)):
         return translate(error, "")

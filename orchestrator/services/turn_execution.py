@@ -24,9 +24,9 @@ from orchestrator.domain.ids import new_id
 from orchestrator.domain.limits import TOOL_TIMEOUT_S, TURN_TIMEOUT_S
 from orchestrator.domain.session import Usage
 from orchestrator.domain.turn import Turn, TurnError
+from orchestrator.sandboxes.agent_workspace import AgentWorkspace
 from orchestrator.sandboxes.errors import ToolError
 from orchestrator.sandboxes.tools import SandboxTools
-from orchestrator.sandboxes.workspace import SandboxWorkspace
 from orchestrator.services.clock import now
 from orchestrator.services.saving import Saving
 from orchestrator.services.turn_sink import StoreSink
@@ -83,7 +83,7 @@ class TurnExecution:
         return True
 
     async def _outcome(self, turn: Turn, stop: StopSignal, watch: TurnWatch) -> TurnOutcome:
-        workspace = SandboxWorkspace(str(self._channel_path(turn.session_id)), turn.session_id)
+        workspace = AgentWorkspace(str(self._channel_path(turn.session_id)), turn.session_id)
         try:
             request = await self._request(turn, workspace)
             sink = StoreSink(self._store, turn.session_id, turn.id, lambda: watch.lost)
@@ -101,7 +101,7 @@ class TurnExecution:
         finally:
             await workspace.aclose()
 
-    async def _request(self, turn: Turn, workspace: SandboxWorkspace) -> TurnRequest:
+    async def _request(self, turn: Turn, workspace: AgentWorkspace) -> TurnRequest:
         store, session_id = self._store, turn.session_id
         # One after the other: each takes a fraction of what opening another connection does.
         session = await store.sessions.get(session_id)
@@ -190,7 +190,7 @@ def _failed(code: str, message: str) -> TurnOutcome:
     return TurnOutcome(status="failed", usage=Usage(), error=TurnError(code=code, message=message))
 
 
-def lua_runner(workspace: SandboxWorkspace) -> LuaRunner:
+def lua_runner(workspace: AgentWorkspace) -> LuaRunner:
     """Return what runs a Lua script in the sandbox of `workspace`."""
 
     async def run(script: str, timeout_s: float | None) -> LuaOutcome:

@@ -11,7 +11,12 @@ import json
 from sandbox_image.toolserver.arguments import Arguments
 from sandbox_image.toolserver.digests import content_hash
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.files import decode_text, read_whole, write_whole
+from sandbox_image.toolserver.files import (
+    MAX_READ_BYTES,
+    decode_text,
+    read_whole,
+    write_whole,
+)
 from sandbox_image.toolserver.roots import Root
 
 MAX_EDITS = 200
@@ -60,6 +65,22 @@ def edit_file(
     present = content_hash(data)
     if expected_hash is not None and present != expected_hash:
         raise ToolFailure("changed", f"{path}: changed since it was read; read it again")
+    changed, result = _revise(data, path, wanted)
+    write_whole(root, path, changed, present)
+    return {**result, "hash": content_hash(changed)}
+
+
+def preview_edits(root: Root, path: str, wanted: list[Edit]) -> tuple[dict[str, object], bytes]:
+    """What the edits would make of the file: its content now, then its content afterwards."""
+    data = read_whole(root, path)
+    changed, result = _revise(data, path, wanted)
+    if len(data) + len(changed) > MAX_READ_BYTES:
+        raise ToolFailure("too_large", f"{path}: too large for a preview")
+    return {**result, "present_bytes": len(data)}, data + changed
+
+
+def _revise(data: bytes, path: str, wanted: list[Edit]) -> tuple[bytes, dict[str, object]]:
+    """Apply all edits in order to a file's content."""
     text = decode_text(data, path)
     windows = text.count("\r\n") * 2 > text.count("\n")
     if windows:
@@ -73,13 +94,7 @@ def edit_file(
     if windows:
         text = text.replace("\n", "\r\n")
     changed = text.encode("utf-8", "surrogatepass")
-    write_whole(root, path, changed, present)
-    return {
-        "replacements": total,
-        "matches": kinds,
-        "size": len(changed),
-        "hash": content_hash(changed),
-    }
+    return changed, {"replacements": total, "matches": kinds, "size": len(changed)}
 
 
 def _apply(text: str, edit: Edit, path: str, number: int) -> tuple[str, int, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 
 from sandbox_image.toolserver.digests import ABSENT, content_hash
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.roots import Place, Root
+from sandbox_image.toolserver.seen import SEEN, SeenFiles
 from sandbox_image.toolserver.wire import MAX_PAYLOAD_BYTES
 
 MAX_READ_BYTES = MAX_PAYLOAD_BYTES
@@ -53,16 +55,21 @@ def read_handle(handle: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-def read_range(root: Root, path: str, start: int, length: int) -> tuple[bytes, int]:
-    """Read raw bytes; returns them and the file's size."""
+def read_range(
+    root: Root, path: str, start: int, length: int, seen: SeenFiles | None = None
+) -> tuple[bytes, int]:
+    """Read raw bytes; returns them and the file's size. A whole file is noted in `seen`."""
     with root.locate(path) as place:
         handle, status = open_regular(place, path)
         try:
             if start:
                 os.lseek(handle, start, os.SEEK_SET)
-            return read_handle(handle, length), status.st_size
+            data = read_handle(handle, length)
         finally:
             os.close(handle)
+        if seen is not None and start == 0 and len(data) < length:
+            seen.note(place.path, data)
+        return data, status.st_size
 
 
 def read_whole(root: Root, path: str) -> bytes:
@@ -128,12 +135,32 @@ def _line_start(data: bytes, line: int) -> int:
     return start
 
 
-def write_whole(root: Root, path: str, data: bytes, expected_hash: str | None = None) -> bool:
+def write_whole(
+    root: Root,
+    path: str,
+    data: bytes,
+    expected_hash: str | None = None,
+    seen: SeenFiles | None = None,
+) -> bool:
     """Write a file, creating parents; True when it did not exist before.
 
     `expected_hash` None writes whatever is there; otherwise `changed` is raised unless the
-    present content has that hash (`ABSENT`: unless there is no file).
+    present content has that hash (`ABSENT`: unless there is no file; `SEEN`: unless it is the
+    one in `seen`, or there is no file). Guarded writes keep `seen` up to date.
     """
+    if expected_hash is None:
+        return _write(root, path, data, None, None)
+    # One after the other: between a look and its rename nothing of ours may come.
+    with _guarded:
+        return _write(root, path, data, expected_hash, seen)
+
+
+_guarded = threading.Lock()
+
+
+def _write(
+    root: Root, path: str, data: bytes, expected_hash: str | None, seen: SeenFiles | None
+) -> bool:
     with root.locate(path, create_parents=True) as place:
         try:
             status: os.stat_result | None = place.stat()
@@ -141,6 +168,9 @@ def write_whole(root: Root, path: str, data: bytes, expected_hash: str | None = 
             status = None
         if status is not None:
             _refuse_irregular(status, path)
+        known = None if seen is None else seen.hash_of(place.path)
+        if expected_hash == SEEN:
+            expected_hash = _known_hash(path, status, known)
         if expected_hash is not None:
             _refuse_changed(place, path, status, expected_hash)
         if status is None:
@@ -148,6 +178,8 @@ def write_whole(root: Root, path: str, data: bytes, expected_hash: str | None = 
         else:
             _check_writable(place)
             _write_over(place, data, status)
+        if seen is not None and (status is None or known == expected_hash):
+            seen.note(place.path, data)
         return status is None
 
 
@@ -181,6 +213,15 @@ def _refuse_changed(place: Place, path: str, status: os.stat_result | None, expe
         present = content_hash(data)
     if present != expected:
         raise ToolFailure("changed", f"{path}: changed since it was read; read it again")
+
+
+def _known_hash(path: str, status: os.stat_result | None, known: str | None) -> str:
+    """What the content has to be for a writer that overwrites only what it has seen."""
+    if status is None:
+        return ABSENT
+    if known is None:
+        raise ToolFailure("changed", f"{path}: exists and has not been read; read it first")
+    return known
 
 
 def _check_writable(place: Place) -> None:

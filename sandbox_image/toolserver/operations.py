@@ -79,7 +79,8 @@ def _read(services: Services, request: Request) -> Reply:
     if arguments.flag("raw"):
         start = arguments.integer("start", 0, 0, 1 << 62)
         length = arguments.integer("length", MAX_PAYLOAD_BYTES, 0, MAX_PAYLOAD_BYTES)
-        data, size = files.read_range(services.root, path, start, length)
+        seen = services.seen if arguments.flag("seen") else None
+        data, size = files.read_range(services.root, path, start, length, seen)
         return {"size": size}, data
     first = arguments.integer("offset", 1, 1, 1 << 40)
     count = arguments.integer("limit", files.MAX_LINES, 1, files.MAX_LINES)
@@ -92,7 +93,7 @@ def _write(services: Services, request: Request) -> Reply:
     data = request.payload
     path = arguments.text("path")
     expected = arguments.optional_text("expected_hash")
-    created = files.write_whole(services.root, path, data, expected)
+    created = files.write_whole(services.root, path, data, expected, services.seen)
     result: dict[str, object] = {"size": len(data), "created": created}
     if arguments.flag("hash", True):
         result["hash"] = content_hash(data)
@@ -138,6 +139,8 @@ def _edit(services: Services, request: Request) -> Reply:
     arguments = request.arguments
     wanted = edits.parse_edits(request.payload)
     expected = arguments.optional_text("expected_hash")
+    if arguments.flag("preview"):
+        return edits.preview_edits(services.root, arguments.text("path"), wanted)
     return edits.edit_file(services.root, arguments.text("path"), wanted, expected), b""
 
 
@@ -198,7 +201,7 @@ _START = "command shell payload_command env cwd"
 
 OPERATIONS: dict[str, Operation] = {
     "ping": Operation(_ping, "", quick=True),
-    "read": Operation(_read, "path raw start length offset limit width", quick=True),
+    "read": Operation(_read, "path raw seen start length offset limit width", quick=True),
     "write": Operation(_write, "path expected_hash hash", quick=True),
     "stat": Operation(_stat, "path follow", quick=True),
     "exists": Operation(_exists, "path", quick=True),
@@ -207,7 +210,7 @@ OPERATIONS: dict[str, Operation] = {
     "remove": Operation(_remove, "path"),
     "rename": Operation(_rename, "path target overwrite", quick=True),
     "realpath": Operation(_realpath, "path", quick=True),
-    "edit": Operation(_edit, "path expected_hash"),
+    "edit": Operation(_edit, "path expected_hash preview"),
     "run": Operation(running.run, f"{_START} timeout_s keep_bytes stop_at_limit stream"),
     "shell_run": Operation(running.shell_run, "name timeout_s keep_bytes stop_at_limit stream"),
     "shell_reset": Operation(running.shell_reset, "name"),

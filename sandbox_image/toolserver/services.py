@@ -14,6 +14,7 @@ from sandbox_image.toolserver.jobs import JobTable
 from sandbox_image.toolserver.limits import Allowance
 from sandbox_image.toolserver.processes import ProgramMissing, find_program
 from sandbox_image.toolserver.roots import Root
+from sandbox_image.toolserver.seen import SeenFiles
 from sandbox_image.toolserver.shells import ShellTable
 from sandbox_image.toolserver.tree import make_directory
 from sandbox_image.toolserver.watch import LimitWatch
@@ -33,6 +34,7 @@ class Services:
         """Take the open root, the server's own variables and the interpreter's command."""
         self.root = root
         self.environment = command_environment(root.path, own)
+        self.seen = SeenFiles()
         self.jobs = JobTable()
         self._lua = lua
         self._limits = limits

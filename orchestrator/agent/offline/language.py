@@ -3,8 +3,8 @@
     read PATH                    write PATH TEXT…           edit PATH "old" "new"
     list [PATH]                  write PATH <<END … END     grep PATTERN
     run CMD…                     lua SCRIPT                 lua <<END … END
-    todo a; b; c                 say TEXT                   think TEXT
-    sleep SECONDS                fail
+    shell CMD…                   todo a; b; c               say TEXT
+    think TEXT                   sleep SECONDS              fail
 
 One command a line, several a prompt. Owns the grammar and its printed help.
 """
@@ -20,7 +20,8 @@ HELP: Final = """\
 - `read PATH` · `list [PATH]` · `grep PATTERN`
 - `write PATH TEXT…`, or `write PATH <<END`, lines, `END`
 - `edit PATH "old" "new"`
-- `run COMMAND…` · `lua SCRIPT`, or `lua <<END`, lines, `END`
+- `run COMMAND…` · `shell COMMAND…`, which keeps its directory
+- `lua SCRIPT`, or `lua <<END`, lines, `END`
 - `todo first; second; third`
 - `say TEXT` · `think TEXT` · `sleep SECONDS` · `fail`
 """
@@ -115,6 +116,8 @@ def _call(verb: str, rest: str, body: str | None) -> tuple[str, dict[str, Any]] 
             return "grep", {"pattern": _unquoted(rest)}
         case "run" if rest:
             return "run_command", {"command": rest}
+        case "shell" if rest:
+            return "shell", {"command": rest}
         case "lua" if body is not None or rest:
             return "lua", {"script": rest if body is None else body}
         case "todo" if rest:
