@@ -3,9 +3,14 @@
     who decides
     ├── `jido trust`            writes the digest of a content into `$JIDO_HOME/trusted.json`
     ├── the supervisor          reads the project's file and says what it widens, and its digest
-    └── here                    applies it to a new session when both digests agree
+    ├── here                    applies it to a new session when both digests agree
+    └── `project_tools`         does the same for the project's own tools, at each use
 
-Owns the comparison, the bounds of what is accepted and the word to the user when nothing is.
+    trusted.json    {"/real/path": "sha256 of the settings file",
+                     "/another":   {"settings": "sha256" or null, "tools": {"name": "sha256"}}}
+
+Owns the form of that file, the comparison, the bounds of what is accepted and the word to the
+user when nothing is.
 Refuses half of it: a file that is not trusted widens nothing.
 """
 
@@ -16,6 +21,8 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -26,7 +33,7 @@ from orchestrator.services.story import notice
 from orchestrator.settings import Settings, parse_size, read_settings_file
 
 TRUST_FILE: Final = "trusted.json"
-"""Beneath the home: real path of a project to the SHA-256 of its accepted settings file."""
+"""Beneath the home: real path of a project to what is accepted of it."""
 
 MAX_MEMORY_BYTES: Final = 64 * 1024**3
 """Bytes of memory, and of a temporary file system, that a project may ask for."""
@@ -74,6 +81,47 @@ class _Widening(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Trusted:
+    """What the user trusts of one project, as SHA-256 in hexadecimal."""
+
+    settings: str | None = None
+    """Of the settings file; None when none is trusted."""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Of each tool's file, by name."""
+
+    @property
+    def to_json(self) -> str | dict[str, Any] | None:
+        """What stands in the file: a project without tools has one digest, as ever."""
+        if not self.tools:
+            return self.settings
+        return {"settings": self.settings, "tools": dict(self.tools)}
+
+
+def digest_of(content: bytes) -> str:
+    """Return what identifies a content in the file."""
+    return sha256(content).hexdigest()
+
+
+def trusted_content(home: Path, project_path: str) -> Trusted:
+    """Return what is trusted of the project with this real path; nothing when nobody said so.
+
+    Blocks. Raises InvalidSettings when the file cannot be read or is of another form.
+    """
+    entry = read_settings_file(home / TRUST_FILE).get(project_path)
+    if entry is None or isinstance(entry, str):
+        return Trusted(entry)
+    if isinstance(entry, dict) and set(entry) <= {"settings", "tools"}:
+        settings, tools = entry.get("settings"), entry.get("tools", {})
+        is_known = settings is None or isinstance(settings, str)
+        if is_known and isinstance(tools, dict) and all(isinstance(d, str) for d in tools.values()):
+            return Trusted(settings, tools)
+    raise InvalidSettings(
+        f"{home / TRUST_FILE} has an entry for {project_path} that this version does not know. "
+        f"Remove the entry, then run `jido trust {shlex.quote(project_path)}` again."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a session runs."""
 
@@ -99,8 +147,8 @@ async def terms(
     """
     if not widening:
         return Terms(settings)
-    trusted = await asyncio.to_thread(read_settings_file, settings.home / TRUST_FILE)
-    if digest is None or trusted.get(project_path) != digest:
+    trusted = await asyncio.to_thread(trusted_content, settings.home, project_path)
+    if digest is None or trusted.settings != digest:
         return Terms(settings, events=[_not_applied(project_path, widening)])
     wanted = _validated(project_path, widening)
     changes = {} if wanted.sandbox is None else wanted.sandbox.model_dump(exclude_none=True)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from orchestrator.cli.trusted import accept, read_project_file
+from orchestrator.cli.project_content import read_content
+from orchestrator.cli.trusted import accept
 from orchestrator.domain.errors import InvalidSettings
 from orchestrator.domain.session import Session
 from orchestrator.services.bundle import Services, build_services
@@ -35,7 +36,7 @@ def project_saying(stage: Stage, values: dict[str, Any]) -> Path:
 
 
 def trust(stage: Stage, project: Path) -> None:
-    accept(stage.settings, str(project), read_project_file(str(project)))
+    accept(stage.settings, str(project), read_content(str(project)))
 
 
 async def intent_of(stage: Stage, session: Session) -> SandboxIntent:
