@@ -54,7 +54,9 @@ def turn_execution(settings: Settings, store: Store, models: Models) -> TurnExec
     from orchestrator.services.turn_execution import TurnExecution
 
     saving = session_saving(settings, store)
-    return TurnExecution(store, models, saving, settings.channel_path, settings.approval)
+    return TurnExecution(
+        store, models, saving, settings.channel_path, settings.approval, settings.home
+    )
 
 
 def session_saving(settings: Settings, store: Store) -> Saving:

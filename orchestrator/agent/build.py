@@ -22,6 +22,7 @@ from pydantic_ai_harness.shell import Shell
 from orchestrator.agent.deps import TurnDeps
 from orchestrator.agent.lua_tool import lua_toolset
 from orchestrator.agent.policy import TurnPolicy
+from orchestrator.agent.project_tools import ProjectToolset
 from orchestrator.agent.shell_tool import shell_toolset
 from orchestrator.domain.limits import COMMAND_TIMEOUT_S, MAX_READ_LINES
 
@@ -93,7 +94,7 @@ def shared_agent() -> Agent[TurnDeps, Answer]:
         output_type=[str, DeferredToolRequests],
         name="jido",
         instructions=INSTRUCTIONS,
-        toolsets=[lua_toolset(), shell_toolset()],
+        toolsets=[lua_toolset(), shell_toolset(), ProjectToolset()],
         capabilities=_capabilities(),
         retries=MAX_TOOL_RETRIES,
     )

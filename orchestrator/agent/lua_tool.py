@@ -27,6 +27,7 @@ async def lua(ctx: RunContext[TurnDeps], script: str, timeout_s: float | None = 
     job_start(command) returns a name for job_poll(name, {wait = seconds}), job_input(name, text)
     and job_kill(name). A failing operation returns nil, a message and a code. Globals keep their
     values between calls. There is no os, io or require.
+    The project's own tools are jido.tools.NAME(arguments).
 
     Args:
         ctx: The current run.
@@ -35,6 +36,11 @@ async def lua(ctx: RunContext[TurnDeps], script: str, timeout_s: float | None = 
     """
     seconds = None if timeout_s is None else min(max(timeout_s, 0.1), MAX_COMMAND_TIMEOUT_S)
     outcome = await ctx.deps.lua(script, seconds)
+    return answer_of(ctx, outcome)
+
+
+def answer_of(ctx: RunContext[TurnDeps], outcome: LuaOutcome) -> str:
+    """Return what the model is told of a script's end; raises ToolFailed for a failure."""
     text = _answer(outcome)
     if not outcome.ok:
         if outcome.error is not None and outcome.error.code == "lua_timeout" and ctx.tool_call_id:

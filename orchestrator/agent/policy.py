@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -42,14 +43,23 @@ _REASONS: Final = {
 }
 
 
-def needs_approval(tool: str, approval: Approval, allowed_tools: frozenset[str]) -> bool:
-    """Say whether a call of `tool` waits for the user's word."""
-    return tool in _ASKED[approval] and tool not in allowed_tools
+def needs_approval(
+    tool: str,
+    approval: Approval,
+    allowed_tools: frozenset[str],
+    project_tools: Collection[str] = (),
+) -> bool:
+    """Say whether a call of `tool` waits for the user's word.
+
+    `project_tools` are the project's own: they can do whatever `lua` can, so they ask where it does.
+    """
+    acts_as = "lua" if tool in project_tools else tool
+    return acts_as in _ASKED[approval] and tool not in allowed_tools
 
 
 def approval_reason(tool: str) -> str:
     """Return why `tool` asks, in one sentence."""
-    return _REASONS.get(tool, "Acts in the session's sandbox.")
+    return _REASONS.get(tool, "Runs a tool of the project in the session's sandbox.")
 
 
 @dataclass
@@ -61,9 +71,10 @@ class TurnPolicy(AbstractCapability[TurnDeps]):
     ) -> list[ToolDefinition]:
         """Mark the tools that wait for approval in this turn."""
         deps = ctx.deps
+        own = {tool.name for tool in deps.project_tools}
         return [
             replace(tool, kind="unapproved")
-            if needs_approval(tool.name, deps.approval, deps.allowed_tools)
+            if needs_approval(tool.name, deps.approval, deps.allowed_tools, own)
             else tool
             for tool in tool_defs
         ]

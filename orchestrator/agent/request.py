@@ -7,15 +7,16 @@ Owns the agent's whole interface: `TurnRequest` in, `TurnSink` beside it,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic_ai.workspaces import WorkspaceBackend
 
 from orchestrator.domain.events import NewEvent
 from orchestrator.domain.history import Answer, HistoryEntry, PendingApproval
 from orchestrator.domain.message import Todo
+from orchestrator.domain.project_tools import ProjectTool
 from orchestrator.domain.session import Session, Usage
 from orchestrator.domain.turn import Turn, TurnError
 from orchestrator.wire.bodies import LuaOutcome
@@ -30,6 +31,9 @@ OutcomeStatus = Literal["completed", "failed", "cancelled", "interrupted", "awai
 
 LuaRunner = Callable[[str, float | None], Awaitable[LuaOutcome]]
 """Runs a script in the sandbox; the second argument is seconds, None takes the default."""
+
+ToolCaller = Callable[[str, dict[str, Any]], Awaitable[LuaOutcome]]
+"""Calls a tool of the project in the sandbox, by name, with checked arguments."""
 
 
 class StopSignal:
@@ -63,6 +67,10 @@ class TurnRequest:
     workspace: WorkspaceBackend
     """The session's sandbox; stays open, its owner closes it."""
     lua: LuaRunner
+    project_tools: Sequence[ProjectTool] = ()
+    """The project's own tools, all of them trusted."""
+    call_tool: ToolCaller | None = None
+    """None when there are no `project_tools`."""
     todos: list[Todo] = field(default_factory=list)
     approval: Approval = "all"
     allowed_tools: frozenset[str] = frozenset()

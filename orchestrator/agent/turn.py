@@ -104,6 +104,8 @@ class _Walk:
             workspace=workspace,
             approval=request.approval,
             allowed_tools=request.allowed_tools,
+            project_tools=request.project_tools,
+            call_tool=request.call_tool,
         )
         self._answers: dict[str, UserAnswer] = {}
         self._spent = RunUsage()

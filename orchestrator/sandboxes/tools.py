@@ -144,12 +144,15 @@ class SandboxTools:
         arguments: Mapping[str, JsonValue],
         tools: ToolSources,
         timeout_s: float = TOOL_TIMEOUT_S,
+        *,
+        reset: bool = False,
     ) -> LuaResult:
         """Call one of `tools`, a project's own; its failure is a result, not an exception."""
         payload = json.dumps(arguments).encode()
         if len(payload) > MAX_OUTPUT_BYTES:
             raise TooLarge(f"the arguments are larger than {MAX_OUTPUT_BYTES} bytes")
-        told = {"timeout_s": timeout_s, "name": name, "tool": name, **tools.arguments}
+        told = {"timeout_s": timeout_s, "name": name, "tool": name, "reset": reset}
+        told |= tools.arguments
         reply = await self._channel.request(
             "lua", told, payload + tools.payload, timeout_s=timeout_s + _GRACE_S
         )

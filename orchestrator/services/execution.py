@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from orchestrator.domain.errors import (
     InvalidArgument,
@@ -26,10 +26,11 @@ from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.connecting import PATIENCE_S, connect
 from orchestrator.sandboxes.errors import ChannelClosed
 from orchestrator.sandboxes.tools import SandboxTools
+from orchestrator.services import project_tools
 from orchestrator.services.changes import read_changes
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
-from orchestrator.wire.bodies import Diff, FileHit, LuaError, LuaOutcome
+from orchestrator.wire.bodies import Diff, FileHit, LuaOutcome, ToolInfo
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """Seconds until a sandbox that does not greet counts as unavailable."""
@@ -98,20 +99,43 @@ class ExecutionService:
     ) -> LuaOutcome:
         """Run a script, with `reset` in a fresh interpreter; its failure is an outcome.
 
-        Raises SessionNotFound, SessionNotReady or SandboxUnavailable.
+        It sees the project's trusted tools. Raises SessionNotFound, SessionNotReady,
+        SandboxUnavailable, or InvalidSettings when the list of trust cannot be read.
         """
         async with self._tools(session_id) as tools:
-            result = await tools.run_lua(script, timeout_s or TOOL_TIMEOUT_S, reset=reset)
-        error = None
-        if result.error_code is not None:
-            error = LuaError(code=result.error_code, message=result.error_message or "")
-        return LuaOutcome(
-            ok=result.ok,
-            value=result.value,
-            output=result.output,
-            error=error,
-            elapsed_ms=result.elapsed_ms,
-        )
+            sources = (await self._loaded(session_id, tools)).sources
+            seconds = timeout_s or TOOL_TIMEOUT_S
+            result = await tools.run_lua(script, seconds, tools=sources, reset=reset)
+        return project_tools.outcome_of(result)
+
+    async def call_tool(
+        self,
+        session_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        timeout_s: float | None,
+        *,
+        reset: bool = False,
+    ) -> LuaOutcome:
+        """Call one of the project's own tools, with `reset` in a fresh interpreter.
+
+        Its own failure is an outcome. Raises ProjectToolNotFound, ProjectToolNotTrusted,
+        InvalidProjectTool, InvalidArgument, and as `lua`.
+        """
+        async with self._tools(session_id) as tools:
+            loaded = await self._loaded(session_id, tools)
+            seconds = timeout_s or TOOL_TIMEOUT_S
+            return await project_tools.call(tools, loaded, name, arguments, seconds, reset=reset)
+
+    async def tools(self, session_id: str) -> list[ToolInfo]:
+        """Return the project's own tools, those that are not trusted included; errors as `lua`."""
+        async with self._tools(session_id) as tools:
+            loaded = await self._loaded(session_id, tools)
+            return project_tools.listing(await project_tools.declare(tools, loaded))
+
+    async def _loaded(self, session_id: str, tools: SandboxTools) -> project_tools.Loaded:
+        session = await self._store.sessions.get(session_id)
+        return await project_tools.load(tools, self._settings.home, session.project_path)
 
     async def files(self, session_id: str, query: str, limit: int) -> list[FileHit]:
         """Return the files whose names match best, best first; errors as `lua`."""

@@ -7,7 +7,6 @@ it or how many run at once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, get_args
@@ -17,22 +16,20 @@ from pydantic import ValidationError
 
 from orchestrator.agent.conversation import close_open_calls
 from orchestrator.agent.models import Models
-from orchestrator.agent.request import Approval, LuaRunner, StopSignal, TurnOutcome, TurnRequest
+from orchestrator.agent.request import Approval, StopSignal, TurnOutcome, TurnRequest
 from orchestrator.agent.turn import run_turn
 from orchestrator.domain.errors import JidoError, SessionNotFound, StoreUnavailable
 from orchestrator.domain.ids import new_id
-from orchestrator.domain.limits import TOOL_TIMEOUT_S, TURN_TIMEOUT_S
+from orchestrator.domain.limits import TURN_TIMEOUT_S
 from orchestrator.domain.session import Usage
 from orchestrator.domain.turn import Turn, TurnError
 from orchestrator.sandboxes.agent_workspace import AgentWorkspace
-from orchestrator.sandboxes.errors import ToolError
-from orchestrator.sandboxes.tools import SandboxTools
 from orchestrator.services.clock import now
 from orchestrator.services.saving import Saving
 from orchestrator.services.turn_sink import StoreSink
+from orchestrator.services.turn_tools import turn_tools
 from orchestrator.services.turn_watch import TurnWatch
 from orchestrator.store.facade import Store
-from orchestrator.wire.bodies import LuaError, LuaOutcome
 
 STALE_QUEUED_S: Final = 3.0
 """Seconds a turn may be queued without a worker before it is enqueued again."""
@@ -50,15 +47,20 @@ class TurnExecution:
         saving: Saving,
         channel_path: Callable[[str], Path],
         approval: Approval,
+        home: Path,
         *,
         timeout_s: float = TURN_TIMEOUT_S,
     ) -> None:
-        """Work with these; `channel_path` gives the socket that leads to a session's sandbox."""
+        """Work with these; `channel_path` gives the socket that leads to a session's sandbox.
+
+        `home` holds what the user trusts.
+        """
         self._store = store
         self._models = models
         self._saving = saving
         self._channel_path = channel_path
         self._approval: Approval = approval
+        self._home = home
         self._timeout_s = timeout_s
 
     async def execute(self, session_id: str, turn_id: str, stop: StopSignal | None = None) -> bool:
@@ -110,12 +112,16 @@ class TurnExecution:
         allowed = await store.turns.allowed_tools(session_id)
         answers = await store.turns.answers(session_id, turn.id)
         agreed = await store.sessions.approval(session_id)
+        project = session.project_path
+        tools = await turn_tools(store, workspace, session_id, project, self._home)
         return TurnRequest(
             session=session,
             turn=turn,
             model_history=history,
             workspace=workspace,
-            lua=lua_runner(workspace),
+            lua=tools.lua,
+            project_tools=tools.project_tools,
+            call_tool=tools.call,
             todos=todos,
             approval=turn.limits.approval or _known(agreed) or self._approval,
             allowed_tools=frozenset(allowed),
@@ -188,32 +194,3 @@ def _known(approval: str | None) -> Approval | None:
 
 def _failed(code: str, message: str) -> TurnOutcome:
     return TurnOutcome(status="failed", usage=Usage(), error=TurnError(code=code, message=message))
-
-
-def lua_runner(workspace: AgentWorkspace) -> LuaRunner:
-    """Return what runs a Lua script in the sandbox of `workspace`."""
-
-    async def run(script: str, timeout_s: float | None) -> LuaOutcome:
-        started = time.perf_counter()
-        try:
-            result = await SandboxTools(await workspace.channel()).run_lua(
-                script, timeout_s or TOOL_TIMEOUT_S
-            )
-        except ToolError as error:
-            elapsed_ms = (time.perf_counter() - started) * 1000
-            failure = LuaError(code=error.code, message=error.detail)
-            return LuaOutcome(ok=False, error=failure, elapsed_ms=elapsed_ms)
-        failed = None
-        if not result.ok:
-            failed = LuaError(
-                code=result.error_code or "lua_error", message=result.error_message or ""
-            )
-        return LuaOutcome(
-            ok=result.ok,
-            value=result.value,
-            output=result.output,
-            error=failed,
-            elapsed_ms=result.elapsed_ms,
-        )
-
-    return run

@@ -32,6 +32,20 @@ class EventStore:
         """
         return await commit(self._connection, Transaction(session_id, events=events))
 
+    async def append_once(
+        self, session_id: str, mark: str, said: str, events: list[NewEvent]
+    ) -> None:
+        """Append `events` unless the last call with this `mark` also `said` this.
+
+        Made for one writer at a time: two might both append. Raises SessionNotFound.
+        """
+        key, field = keys.session(session_id), f"said:{mark}"
+        if (await self._connection.ask("HGET", key, field) or "") == said:
+            return
+        transaction = Transaction(session_id, events=events)
+        transaction.write("HSET", key, field, said)
+        await commit(self._connection, transaction)
+
     async def read(self, session_id: str, after: int, limit: int) -> list[Event]:
         """Return at most `limit` events with numbers above `after`, in order.
 

@@ -32,7 +32,7 @@ SUPERVISOR_TOPIC: Final = "supervisor"
 
 
 def session(session_id: str) -> str:
-    """Hash: record, version, seq, path, intent, approval, active turn, cancelled turn.
+    """Hash: record, version, seq, path, intent, approval, active turn, cancelled turn, said:*.
 
     Raises SessionNotFound for anything that is no identifier, so that a name from
     outside never becomes another key.

@@ -112,13 +112,40 @@ class Execute(Body):
 
 
 class RunLua(Body):
-    """`POST /v1/sessions/{id}/lua`."""
+    """`POST /v1/sessions/{id}/lua`: either `script`, or `tool` with its `arguments`."""
 
-    script: str
+    script: str | None = None
+    """Lua source; None when a tool is called."""
+    tool: str | None = None
+    """One of the project's own tools; None when a script is run."""
+    arguments: dict[str, Any] | None = None
+    """Of the tool; None means none."""
     timeout_s: float | None = Field(default=None, gt=0, le=3600)
     """Seconds; None takes 30."""
     reset: bool = False
     """Whether globals of earlier scripts are forgotten first."""
+
+    @model_validator(mode="after")
+    def _asks_for_one_thing(self) -> RunLua:
+        if (self.script is None) is (self.tool is None):
+            raise ValueError("give either a script or a tool")
+        if self.script is not None and self.arguments is not None:
+            raise ValueError("arguments belong to a tool")
+        return self
+
+
+class ToolInfo(BaseModel):
+    """One file of the project's own tools."""
+
+    name: str
+    trusted: bool
+    """Whether the user accepted exactly this content."""
+    description: str | None = None
+    """None when the tool cannot be used: nothing of it is run then."""
+    parameters: dict[str, Any] | None = None
+    """JSON Schema of its arguments; None when the tool cannot be used."""
+    reason: str | None = None
+    """Why the tool cannot be used and what to do; None when it can."""
 
 
 class LuaError(BaseModel):

@@ -171,10 +171,10 @@ def _grep(services: Services, request: Request) -> Reply:
 def _lua(services: Services, request: Request) -> Reply:
     arguments = request.arguments
     timeout_s = arguments.seconds("timeout_s", 30.0, commands.MAX_TIMEOUT_S) or 30.0
-    if arguments.flag("reset"):
-        services.interpreter.reset()
     more = project_tools.script_header(arguments, request.payload)
     interpreter = services.tool_interpreter if "tool" in more else services.interpreter
+    if arguments.flag("reset"):
+        interpreter.reset()
     name = arguments.text("name", "script")
     return interpreter.run(request, timeout_s, lambda inner: execute(services, inner), name, more)
 

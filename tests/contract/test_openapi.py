@@ -55,6 +55,7 @@ CONTRACT: Final = {
     "/v1/sessions/{session_id}/diff": {"get"},
     "/v1/sessions/{session_id}/exec": {"post"},
     "/v1/sessions/{session_id}/lua": {"post"},
+    "/v1/sessions/{session_id}/tools": {"get"},
     "/v1/sessions/{session_id}/events": {"get"},
     "/v1/events": {"get"},
     "/v1/saved": {"get"},

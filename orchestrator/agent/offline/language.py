@@ -5,12 +5,14 @@
     run CMD…                     lua SCRIPT                 lua <<END … END
     shell CMD…                   todo a; b; c               say TEXT
     think TEXT                   sleep SECONDS              fail
+    tool NAME {"json": …}
 
 One command a line, several a prompt. Owns the grammar and its printed help.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ HELP: Final = """\
 - `edit PATH "old" "new"`
 - `run COMMAND…` · `shell COMMAND…`, which keeps its directory
 - `lua SCRIPT`, or `lua <<END`, lines, `END`
+- `tool NAME {"argument": …}`: one of the project's own tools
 - `todo first; second; third`
 - `say TEXT` · `think TEXT` · `sleep SECONDS` · `fail`
 """
@@ -123,6 +126,8 @@ def _call(verb: str, rest: str, body: str | None) -> tuple[str, dict[str, Any]] 
         case "todo" if rest:
             items = [item.strip() for item in rest.split(";") if item.strip()]
             return "write_plan", {"items": [{"content": item} for item in items]}
+        case "tool" if rest:
+            return _tool(rest)
         case "write":
             return _write(rest, body)
         case "edit":
@@ -148,6 +153,15 @@ def _edit(rest: str) -> tuple[str, dict[str, Any]] | None:
         return None
     path, old, new = (word.replace("\\n", "\n") for word in words)
     return "edit_file", {"path": path, "old_text": old, "new_text": new}
+
+
+def _tool(rest: str) -> tuple[str, dict[str, Any]] | None:
+    name, _, text = rest.partition(" ")
+    try:
+        arguments = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        return None
+    return (name, arguments) if isinstance(arguments, dict) else None
 
 
 def _unquoted(text: str) -> str:

@@ -76,6 +76,10 @@ async def respond(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterato
             yield word
     for step in _from_place(steps, len(results)):
         if step.kind == "tool":
+            if step.tool not in (known := {tool.name for tool in info.function_tools}):
+                async for word in _words(_no_tool(step.tool, known)):
+                    yield word
+                return
             call_id = f"offline-{len(messages)}-{len(results)}"
             yield {1: DeltaToolCall(step.tool, json.dumps(step.arguments), tool_call_id=call_id)}
             return
@@ -109,6 +113,10 @@ def _from_place(steps: list[Step], answered: int) -> list[Step]:
             answered -= 1
             place = index + 1
     return steps[place:]
+
+
+def _no_tool(name: str, known: set[str]) -> str:
+    return f"There is no tool `{name[:64]}` in this turn. There are: {', '.join(sorted(known))}.\n"
 
 
 async def _act(step: Step) -> AsyncIterator[Delta]:

@@ -17,7 +17,7 @@ from orchestrator.domain.errors import JidoError
 from orchestrator.domain.limits import MAX_SEARCH_HITS
 from orchestrator.services.execution import Chunk, Output
 from orchestrator.wire import sse
-from orchestrator.wire.bodies import Diff, Execute, FileHit, LuaOutcome, Page, RunLua
+from orchestrator.wire.bodies import Diff, Execute, FileHit, LuaOutcome, Page, RunLua, ToolInfo
 from orchestrator.wire.problems import problem
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sandbox"])
@@ -35,11 +35,21 @@ async def execute(session_id: SessionId, body: Execute, services: UseCases) -> S
 
 @router.post("/lua")
 async def lua(session_id: SessionId, body: RunLua, services: UseCases) -> LuaOutcome:
-    """Run a Lua script; its own failure is part of the answer.
+    """Run a Lua script or one of the project's own tools; its failure is part of the answer.
 
     Globals stay for the next script unless that one asks for a `reset`.
     """
-    return await services.execution.lua(session_id, body.script, body.timeout_s, reset=body.reset)
+    execution, seconds, reset = services.execution, body.timeout_s, body.reset
+    if body.script is not None:
+        return await execution.lua(session_id, body.script, seconds, reset=reset)
+    name, arguments = body.tool or "", body.arguments or {}
+    return await execution.call_tool(session_id, name, arguments, seconds, reset=reset)
+
+
+@router.get("/tools")
+async def tools(session_id: SessionId, services: UseCases) -> Page[ToolInfo]:
+    """List the project's own tools, by name, those that are not trusted included."""
+    return Page(items=await services.execution.tools(session_id))
 
 
 @router.get("/files")
