@@ -51,7 +51,7 @@ def needs_approval(
 ) -> bool:
     """Say whether a call of `tool` waits for the user's word.
 
-    `project_tools` are the project's own: they can do whatever `lua` can, so they ask where it does.
+    `project_tools` are the project's own: they can do what `lua` can, so they ask where it does.
     """
     acts_as = "lua" if tool in project_tools else tool
     return acts_as in _ASKED[approval] and tool not in allowed_tools

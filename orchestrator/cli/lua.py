@@ -1,4 +1,4 @@
-"""`jido lua`: a Lua script in a sandbox."""
+"""`jido lua`: a Lua script, or one of the project's own tools, in a sandbox."""
 
 from __future__ import annotations
 
@@ -12,42 +12,61 @@ if TYPE_CHECKING:
 
 
 def lua(
-    script: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="The script; `-` reads standard input.")
-    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE|-|KEY=VALUE…",
+            help="The script; `-` reads standard input. With --tool: its arguments.",
+        ),
+    ] = None,
     project: Annotated[
         Path | None, typer.Option(help="Directory to work in; the current one by default.")
     ] = None,
     session: Annotated[
         str | None, typer.Option(metavar="S", help="A live session: id, name or number.")
     ] = None,
+    tool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Call a trusted tool of the project.")
+    ] = None,
+    arguments: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Its arguments as one object; `-` reads it.")
+    ] = None,
+    tools: Annotated[bool, typer.Option("--tools", help="List the project's tools.")] = False,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds; 30 by default, 3600 at most.")
     ] = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Forget first what earlier scripts set in the session.")
+        bool, typer.Option("--reset", help="Forget first what earlier calls set in the session.")
     ] = False,
     json_outcome: Annotated[
-        bool, typer.Option("--json", help="Print the outcome as one JSON object.")
+        bool, typer.Option("--json", help="Print the outcome, or the list, as one JSON object.")
     ] = False,
 ) -> int:
-    """Run a Lua script in a sandbox.
+    """Run a Lua script, or a tool of the project, in a sandbox.
 
-    What it prints goes to standard output, then what it returns, unless that is nil. The
-    exit code is 0, 1 when the script fails, 124 at a timeout and 125 when we fail.
+    What a script prints goes to standard output, then what it returns, unless that is nil.
+    Of a tool, standard output has the value alone, as JSON; what it prints goes to standard
+    error. The exit code is 0, 1 when the script or tool fails, 124 at a timeout and 125 when
+    we fail.
     """
+    from orchestrator.cli import lua_tools
     from orchestrator.cli.failures import CANCELLED
     from orchestrator.cli.sandboxed import check_target, check_timeout, in_session
 
     check_target(project, session)
     check_timeout(timeout)
-    source = _read(script)
+    asked = lua_tools.asked(words or [], tool, arguments, tools)
+    body = {"script": _read((words or ["-"])[0])} if asked is None else {}
     try:
         with in_session(project, session) as (api, session_id):
-            outcome = _run(api, session_id, source, timeout, reset)
+            if tools:
+                return lua_tools.show(api, session_id, json_outcome)
+            if asked is not None:
+                body = lua_tools.body(api, session_id, asked)
+            outcome = _run(api, session_id, {**body, "reset": reset}, timeout)
     except KeyboardInterrupt:
         return CANCELLED
-    return _tell(outcome, json_outcome)
+    return _tell(outcome, json_outcome, is_tool=asked is not None)
 
 
 def _read(script: str) -> str:
@@ -72,11 +91,10 @@ def _read(script: str) -> str:
 
 
 def _run(
-    api: Api, session_id: str, source: str, timeout_s: float | None, reset: bool
+    api: Api, session_id: str, body: dict[str, Any], timeout_s: float | None
 ) -> dict[str, Any]:
     from orchestrator.domain.limits import TOOL_TIMEOUT_S
 
-    body: dict[str, Any] = {"script": source, "reset": reset}
     if timeout_s is not None:
         body["timeout_s"] = timeout_s
     outcome: dict[str, Any] = api.call(
@@ -88,7 +106,7 @@ def _run(
     return outcome
 
 
-def _tell(outcome: dict[str, Any], json_outcome: bool) -> int:
+def _tell(outcome: dict[str, Any], json_outcome: bool, *, is_tool: bool) -> int:
     import json
     import sys
 
@@ -98,10 +116,14 @@ def _tell(outcome: dict[str, Any], json_outcome: bool) -> int:
     if json_outcome:
         print(json.dumps(outcome, ensure_ascii=False))
     else:
-        sys.stdout.write(outcome["output"])
+        printed = sys.stderr if is_tool else sys.stdout
+        printed.write(outcome["output"])
         if outcome["output"] and not outcome["output"].endswith("\n"):
-            sys.stdout.write("\n")
-        if value is not None:
+            printed.write("\n")
+        if is_tool:
+            if outcome["ok"]:
+                print(json.dumps(value, ensure_ascii=False))
+        elif value is not None:
             print(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     sys.stdout.flush()
     if outcome["ok"]:

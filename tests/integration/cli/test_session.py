@@ -96,7 +96,7 @@ def test_trust_shows_and_records_exactly_this_content(jido: CommandLine, project
     assert done.returncode == 0, done.stderr.decode()
     assert '"approval": "ask"' in done.stdout.decode()
     trusted = json.loads((jido.home / "trusted.json").read_text())
-    assert trusted == {str(project): hashlib.sha256(content).hexdigest()}
+    assert trusted[str(project)] == hashlib.sha256(content).hexdigest()
 
 
 def test_trust_follows_no_link_and_takes_no_nonsense(jido: CommandLine, project: Path) -> None:
