@@ -114,8 +114,9 @@ def test_a_script_in_a_pipe_uses_a_trusted_tool(jido: CommandLine, project: Path
 
     def piped() -> subprocess.CompletedProcess[str]:
         pipe = f"printf %s {shlex.quote(script)} | {command} | cat"
+        environment = {**jido.environment, "PYTHONPATH": str(Path.cwd())}
         return subprocess.run(
-            ["sh", "-c", pipe], cwd=project, env={**jido.environment, "PYTHONPATH": str(Path.cwd())},
+            ["sh", "-c", pipe], cwd=project, env=environment,
             capture_output=True, text=True, check=True, timeout=120,
         )  # fmt: skip
 
@@ -132,8 +133,9 @@ def test_hostile_files_are_named_in_one_line_each(jido: CommandLine, project: Pa
         ("nested", '{{{"x"}}}'),
     ]:
         place(project, name, f'return {{name="{name}", description={description}, run=print}}')
-    place(project, "deep", 'local t = {type="string"} for _ = 1, 60 do t = {type="array", items=t} '
-          'end return {name="deep", description="d", parameters={properties={a=t}}, run=print}')  # fmt: skip
+    nested = "local t = {type='string'} for _ = 1, 60 do t = {type='array', items=t} end "
+    declared = "{name='deep', description='d', parameters={properties={a=t}}, run=print}"
+    place(project, "deep", f"{nested} return {declared}")
     trust(jido, project)
     good.with_name("a\x1b[2J.lua").write_text(COUNT)
     good.with_name("link.lua").symlink_to(good)

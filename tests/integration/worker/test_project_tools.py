@@ -18,6 +18,7 @@ from orchestrator.services.turn_execution import TurnExecution
 from orchestrator.wiring import turn_execution
 from tests.integration.worker.stage import Stage
 from tests.support.model_server import Call, ModelServer, Reply, Script
+from tests.support.model_server.server import Recorded
 from tests.support.toolserver import ToolServer
 
 TOOL = """
@@ -140,8 +141,12 @@ async def test_a_file_swapped_after_the_check_cannot_run(scene: Scene) -> None:
     file = scene.place(TOOL)
     scene.trust()
     planted = TOOL.replace("Hello ", "Planted ")
+
+    def swap(request: Recorded) -> None:
+        file.write_text(planted)
+
     # The request arrives when the turn has checked its tools and none was called yet.
-    scene.model.on_request = lambda _: file.write_text(planted) and None
+    scene.model.on_request = swap
     scene.calls(
         Call(name="greet", arguments={"name": "Ada"}),
         Call(name="lua", arguments={"script": "return jido.tools.greet{name = 'Lua'}"}),
