@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic_ai.workspaces import WorkspaceError
+
 from orchestrator.agent.request import LuaRunner, ToolCaller
 from orchestrator.domain.errors import InvalidSettings
 from orchestrator.domain.events import NewEvent
@@ -53,7 +55,7 @@ async def turn_tools(
         sandbox = SandboxTools(await workspace.channel())
         declared = await declare(sandbox, await load(sandbox, home, project_path))
         tools, sources, event = declared.tools, declared.loaded.sources, declared.notice()
-    except ChannelClosed:
+    except (ChannelClosed, WorkspaceError):
         # The turn itself will meet this and say so.
         pass
     except (ToolError, InvalidSettings) as error:
