@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """Processes and threads per sandbox."""
     sandbox_tmpfs: str = "0"
     """Bytes of a writable /tmp and /dev/shm, in memory; 0 means none."""
+    sandbox_disk: str = "0"
+    """Bytes, with a suffix k, m or g, that a session may add to its project; 0 means no ceiling."""
+    sandbox_disk_warning: str = "5g"
+    """Bytes added to a project from which its session is warned; 0 means never."""
     sandbox_network: Literal["none", "allowlist", "open"] = "none"
     """Network of a sandbox; anything but none weakens isolation."""
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -118,7 +122,7 @@ class Settings(BaseSettings):
             parse_model(value)
         return value
 
-    @field_validator("sandbox_memory", "sandbox_tmpfs")
+    @field_validator("sandbox_memory", "sandbox_tmpfs", "sandbox_disk", "sandbox_disk_warning")
     @classmethod
     def _size_can_be_read(cls, value: str) -> str:
         try:

@@ -88,6 +88,14 @@ class Changed(ToolError):
     wire_code = "changed"
 
 
+class DiskLimit(ToolError):
+    """The session has added more to its project than it may; reading and removing work."""
+
+    code = "tool_disk_limit"
+    title = "Disk limit reached"
+    wire_code = "disk_limit"
+
+
 class Exists(ToolError):
     """Something is there already."""
 
@@ -328,6 +336,7 @@ TOOL_ERRORS: Final[dict[str, type[ToolError]]] = {
         Busy,
         Cancelled,
         Changed,
+        DiskLimit,
         Exists,
         InternalFailure,
         InvalidArgument,

@@ -33,4 +33,12 @@ def environment(project_path: str) -> dict[str, str]:
 def allowance(spec: SandboxSpec) -> str:
     """Return what the tool server is told of its limits, so that it can name them."""
     limits = spec.limits
-    return json.dumps({"memory_bytes": limits.memory_bytes, "pids": limits.pids})
+    counts = {
+        "memory_bytes": limits.memory_bytes,
+        "pids": limits.pids,
+        "disk_bytes": limits.disk_bytes,
+        "disk_warning_bytes": limits.disk_warning_bytes,
+    }
+    if spec.disk_baseline is not None:
+        counts["disk_baseline"] = spec.disk_baseline
+    return json.dumps(counts)

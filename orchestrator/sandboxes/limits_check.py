@@ -27,5 +27,7 @@ def require_sane(limits: SandboxLimits) -> None:
         raise InvalidLimits(
             f"A sandbox of {limits.pids} processes is below {MIN_PIDS}. Raise JIDO_SANDBOX_PIDS."
         )
+    if limits.disk_bytes < 0 or limits.disk_warning_bytes < 0:
+        raise InvalidLimits("JIDO_SANDBOX_DISK or its warning is negative. Use 0 for no ceiling.")
     if limits.tmpfs_bytes < 0:
         raise InvalidLimits("JIDO_SANDBOX_TMPFS is negative. Use 0 for no temporary file system.")

@@ -34,6 +34,12 @@ class SandboxLimits:
     network: NetworkMode
     """none: loopback only. allowlist and open: where the runtime supports them, else refused."""
 
+    disk_bytes: int = 0
+    """Bytes the session may add to its project; 0 means no ceiling."""
+
+    disk_warning_bytes: int = 0
+    """Added bytes from which the session is warned; 0 means never."""
+
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
@@ -62,6 +68,9 @@ class SandboxSpec:
 
     oci_runtime: str | None = None
     """Name of an OCI runtime of the engine, such as runsc; None means the engine's default."""
+
+    disk_baseline: int | None = None
+    """Bytes the project took when its session began; None measures them at the start."""
 
 
 @dataclass(frozen=True, slots=True)

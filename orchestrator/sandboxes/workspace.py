@@ -71,12 +71,13 @@ _BUILTIN: Final[dict[str, tuple[type[OSError], int]]] = {
     "read_only": (PermissionError, errno.EROFS),
     "not_regular": (OSError, errno.EINVAL),
     "link_loop": (OSError, errno.ELOOP),
-    "no_space": (OSError, errno.ENOSPC),
     "busy": (OSError, errno.EBUSY),
     "too_large": (OSError, errno.EFBIG),
-    "limit_resources": (OSError, errno.EAGAIN),
 }
-"""The builtin error for each code that is about a path."""
+"""The builtin error for each code that is about a path.
+
+A limit that was reached is none of them: the agent is told of it and goes on.
+"""
 
 
 def translate(error: ToolError | ChannelClosed, path: str) -> Exception:

@@ -33,6 +33,8 @@ _SHOWN: Final = (
     "sandbox_cpus",
     "sandbox_pids",
     "sandbox_tmpfs",
+    "sandbox_disk",
+    "sandbox_disk_warning",
     "sandbox_network",
 )
 

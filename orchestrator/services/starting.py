@@ -114,6 +114,8 @@ def _intent(session: Session, found: Inspection, settings: Settings) -> SandboxI
         cpus=settings.sandbox_cpus,
         pids=settings.sandbox_pids,
         tmpfs_bytes=parse_size(settings.sandbox_tmpfs),
+        disk_bytes=parse_size(settings.sandbox_disk),
+        disk_warning_bytes=parse_size(settings.sandbox_disk_warning),
         network=settings.sandbox_network,
         oci_runtime=settings.oci_runtime,
     )

@@ -45,17 +45,26 @@ MAX_PIDS: Final = 32_768
 """Processes that a project may ask for."""
 
 
-def _bounded_size(text: str) -> str:
+MAX_DISK_BYTES: Final = 4096 * 1024**3
+"""Bytes added to itself that a project may ask for; 0, no ceiling, may be asked for too."""
+
+
+def _bounded_size(text: str, most: int = MAX_MEMORY_BYTES) -> str:
     try:
         size = parse_size(text)
     except InvalidSettings as error:
         raise ValueError(error.detail) from error
-    if size > MAX_MEMORY_BYTES:
-        raise ValueError(f"at most {MAX_MEMORY_BYTES // 1024**3}g")
+    if size > most:
+        raise ValueError(f"at most {most // 1024**3}g")
     return text
 
 
+def _bounded_disk(text: str) -> str:
+    return _bounded_size(text, MAX_DISK_BYTES)
+
+
 _Size = Annotated[str, Field(max_length=20), AfterValidator(_bounded_size)]
+_Disk = Annotated[str, Field(max_length=20), AfterValidator(_bounded_disk)]
 
 
 class _Sandbox(BaseModel):
@@ -67,6 +76,8 @@ class _Sandbox(BaseModel):
     cpus: float | None = Field(default=None, gt=0, le=MAX_CPUS)
     pids: int | None = Field(default=None, ge=16, le=MAX_PIDS)
     tmpfs: _Size | None = None
+    disk: _Disk | None = None
+    disk_warning: _Disk | None = None
     network: Literal["none", "allowlist", "open"] | None = None
     image: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$")
 

@@ -34,6 +34,10 @@ class SandboxIntent(BaseModel):
     """Processes and threads."""
     tmpfs_bytes: int = 0
     """Bytes of a writable /tmp in memory; 0 means none."""
+    disk_bytes: int = 0
+    """Bytes the session may add to its project; 0 means no ceiling."""
+    disk_warning_bytes: int = 0
+    """Added bytes from which the session is warned; 0 means never."""
     network: Literal["none", "allowlist", "open"] = "none"
     oci_runtime: str | None = None
     """None takes the engine's default."""

@@ -84,6 +84,10 @@ class Lifecycle:
         self._budgets: defaultdict[str, RestartBudget] = defaultdict(RestartBudget)
         self.served: dict[str, int] = {}
         """Sessions whose channel this process serves, and the generation of their sandbox."""
+        self.served_more = asyncio.Event()
+        """Set when a sandbox is served that was not; whoever reads it takes it down."""
+        self.disk_baselines: dict[str, int] = {}
+        """Bytes each project took when its session began, as far as its sandbox has told."""
         self.exits: dict[str, SandboxExit] = {}
         """Sandboxes seen to end unasked, until the end has been dealt with."""
 
@@ -112,6 +116,7 @@ class Lifecycle:
             raise Postponed(error.detail) from error
         if alive:
             self.served[session.id] = intent.generation
+            self.served_more.set()
             _log.info("sandbox.adopted", session_id=session.id)
             return
         self.exits[session.id] = SandboxExit(session.id, "gone", None, _GONE_UNSEEN)
@@ -153,6 +158,7 @@ class Lifecycle:
         closed = session.model_copy(update={"status": "closing"})
         await self._store.sessions.remove(session.id, [session_event("session.closed", closed)])
         self._budgets.pop(session.id, None)
+        self.disk_baselines.pop(session.id, None)
         _log.info("session.closed", session_id=session.id)
 
     async def reopen(self, session: Session) -> None:
@@ -168,6 +174,7 @@ class Lifecycle:
         _log.warning("sandbox.orphan", session_id=session_id)
         await self._end(session_id)
         self._budgets.pop(session_id, None)
+        self.disk_baselines.pop(session_id, None)
 
     async def fail(self, session_id: str, error: JidoError) -> None:
         """Write down that the session has no sandbox, and why."""
@@ -202,7 +209,7 @@ class Lifecycle:
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
                     path = str(self._channel_path(session_id))
-                    await self._runtime.start(_spec(intent, self._instance_id), path)
+                    await self._runtime.start(self._spec(intent), path)
             except TimeoutError as error:
                 raise SandboxStartFailed(
                     f"The sandbox was not ready within {START_TIMEOUT_S:.0f} s. Try again."
@@ -210,9 +217,15 @@ class Lifecycle:
             if is_first:
                 await _record_baseline(session_id, path)
         self.served[session_id] = intent.generation
+        self.served_more.set()
         await self._move(session_id, "ready", {"starting", "restarting"})
         elapsed_ms = round((time.monotonic() - began) * 1000)
         _log.info("sandbox.ready", session_id=session_id, elapsed_ms=elapsed_ms)
+
+    def _spec(self, intent: SandboxIntent) -> SandboxSpec:
+        # A restart must not give a session a fresh allowance of disk.
+        baseline = self.disk_baselines.get(intent.session_id)
+        return _spec(intent, self._instance_id, baseline)
 
     async def _end(self, session_id: str) -> None:
         self.served.pop(session_id, None)
@@ -282,7 +295,7 @@ def _crash_event(ended: SandboxExit, *, restarting: bool) -> NewEvent:
     return NewEvent(type="sandbox.oom" if ended.reason == "oom" else "sandbox.crashed", data=data)
 
 
-def _spec(intent: SandboxIntent, instance_id: str) -> SandboxSpec:
+def _spec(intent: SandboxIntent, instance_id: str, disk_baseline: int | None) -> SandboxSpec:
     return SandboxSpec(
         session_id=intent.session_id,
         instance_id=instance_id,
@@ -296,6 +309,9 @@ def _spec(intent: SandboxIntent, instance_id: str) -> SandboxSpec:
             pids=intent.pids,
             tmpfs_bytes=intent.tmpfs_bytes,
             network=intent.network,
+            disk_bytes=intent.disk_bytes,
+            disk_warning_bytes=intent.disk_warning_bytes,
         ),
+        disk_baseline=disk_baseline,
         oci_runtime=intent.oci_runtime,
     )

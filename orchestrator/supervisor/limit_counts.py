@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from orchestrator.sandboxes import results
 
 Kind = Literal["memory", "pids", "files"]
+DiskState = Literal["ok", "warning", "full"]
 
 TOLD_EVERY_S: Final = 60.0
 """Seconds in which a session is told of one kind at most once."""
@@ -22,6 +23,41 @@ _FIELDS: Final[dict[str, Kind]] = {
     "pids_refused": "pids",
     "files_refused": "files",
 }
+
+
+_STATES: Final[dict[str, DiskState]] = {"ok": "ok", "warning": "warning", "full": "full"}
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What a tool server knows of its project's disk."""
+
+    state: DiskState = "ok"
+    added: int = 0
+    """Bytes the session has added to its project."""
+    baseline: int | None = None
+    """Bytes the project took when the session began; None while that is being measured."""
+    free: int = 0
+    """Bytes free on the project's file system."""
+    low: bool = False
+    """Whether that is little."""
+
+    @classmethod
+    def read(cls, value: object) -> Disk:
+        """Read the part of an answer that is about the disk; raises ChannelProtocolError."""
+        if not isinstance(value, dict):
+            raise results.wrong()
+        state = _STATES.get(results.text(value, "state"))
+        if state is None:
+            raise results.wrong()
+        baseline = results.integer(value, "baseline")
+        return cls(
+            state,
+            max(0, results.integer(value, "added")),
+            None if baseline < 0 else baseline,
+            max(0, results.integer(value, "free")),
+            results.flag(value, "low"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +73,24 @@ class Counts:
     hits: dict[Kind, int]
     """How often each limit was met."""
 
+    told: dict[Kind, int]
+    """How much of that was told already, by whoever listened before."""
+
+    disk: Disk
+    """The disk, now."""
+
     @classmethod
     def read(cls, result: dict[str, Any]) -> Counts:
         """Read an answer; raises ChannelProtocolError."""
-        hits = {kind: results.integer(result, name) for name, kind in _FIELDS.items()}
+        told = result.get("told")
+        if not isinstance(told, dict):
+            raise results.wrong()
+        hits, before = (
+            {kind: results.integer(part, name) for name, kind in _FIELDS.items()}
+            for part in (result, told)
+        )
         started, version = (results.integer(result, each) for each in ("started", "version"))
-        return cls(started, version, hits)
+        return cls(started, version, hits, before, Disk.read(result.get("disk")))
 
 
 @dataclass(slots=True)
@@ -55,22 +103,59 @@ class _Told:
 
 
 @dataclass(slots=True)
+class DiskNews:
+    """What one session has not been told yet of its disk: states, of which the last one counts."""
+
+    _told: DiskState = "ok"
+    _told_low: bool = False
+    _next_at: dict[str, float] = field(default_factory=dict)
+
+    def due(self, disk: Disk, now: float) -> list[DiskState | Literal["low"]]:
+        """Return what is to be told at `now`, in seconds, and count it as told."""
+        news: list[DiskState | Literal["low"]] = []
+        if disk.state != self._told and self._may(disk.state, now):
+            self._told = disk.state
+            news.append(disk.state)
+        if disk.low and not self._told_low and self._may("low", now):
+            news.append("low")
+        self._told_low = disk.low
+        return news
+
+    def _may(self, what: str, now: float) -> bool:
+        if now < self._next_at.get(what, 0.0):
+            return False
+        self._next_at[what] = now + TOLD_EVERY_S
+        return True
+
+    def waits(self, disk: Disk) -> bool:
+        """Say whether something is held back until its minute is over."""
+        return disk.state != self._told
+
+
+@dataclass(slots=True)
 class LimitNews:
     """What one session has not been told yet."""
 
     _started: int | None = None
     _kinds: dict[Kind, _Told] = field(default_factory=dict)
 
-    def take(self, counts: Counts, *, is_new: bool) -> None:
-        """Take counts in; those of a sandbox that is not `is_new` were told by somebody else."""
+    def take(self, counts: Counts) -> None:
+        """Take counts in; what an earlier listener has told of them is no news."""
         if counts.started != self._started:
             self._started = counts.started
-            for kind, hits in counts.hits.items():
-                self._of(kind).seen = 0 if is_new else hits
+            for kind, told_before in counts.told.items():
+                self._of(kind).seen = told_before
         for kind, hits in counts.hits.items():
             told = self._of(kind)
             told.waiting += max(0, hits - told.seen)
             told.seen = hits
+
+    def told(self) -> dict[str, int]:
+        """Return how much of each count is told, by the names that the tool server uses."""
+        kinds = {kind: self._of(kind) for kind in _FIELDS.values()}
+        return {
+            f"{name}_told": kinds[kind].seen - kinds[kind].waiting for name, kind in _FIELDS.items()
+        }
 
     def due(self, now: float) -> list[tuple[Kind, int]]:
         """Return what is to be told at `now`, in seconds, and count it as told."""

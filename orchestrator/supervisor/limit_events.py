@@ -5,12 +5,14 @@ Owns their codes and words. Everything in them is ours: a sandbox contributes nu
 
 from __future__ import annotations
 
+from typing import Literal
+
 from orchestrator.domain.events import NewEvent
 from orchestrator.domain.sizes import size_words
 from orchestrator.sandboxes.interior import MAX_OPEN_FILES
 from orchestrator.services.story import notice
 from orchestrator.store.intents import SandboxIntent
-from orchestrator.supervisor.limit_counts import Kind
+from orchestrator.supervisor.limit_counts import Disk, DiskState, Kind
 
 
 def limit_event(kind: Kind, count: int, intent: SandboxIntent) -> NewEvent:
@@ -29,6 +31,28 @@ def limit_event(kind: Kind, count: int, intent: SandboxIntent) -> NewEvent:
         f"The sandbox's tool server reached its limit of {MAX_OPEN_FILES} open files.",
         count,
     )
+
+
+def disk_event(what: DiskState | Literal["low"], disk: Disk, intent: SandboxIntent) -> NewEvent:
+    """Return the event for a project's disk, which has become `what`."""
+    added, allowed = size_words(disk.added), size_words(intent.disk_bytes)
+    if what == "full":
+        return notice(
+            "error",
+            "sandbox_disk_full",
+            f"The session has added {added} to its project, more than the {allowed} it may. What "
+            "ran was ended and writing is refused until files are removed. JIDO_SANDBOX_DISK "
+            "raises it.",
+        )
+    if what == "warning":
+        ceiling = f"; {allowed} is what it may" if intent.disk_bytes else ""
+        text = f"The session has added {added} to its project{ceiling}."
+        return notice("warning", "sandbox_disk_warning", text)
+    if what == "low":
+        text = f"Only {size_words(disk.free)} is free on the file system of the project."
+        return notice("warning", "sandbox_disk_low", text)
+    text = f"The session has now added {added} to its project; it can write as before."
+    return notice("info", "sandbox_disk_freed", text)
 
 
 def _memory(count: int, intent: SandboxIntent) -> NewEvent:

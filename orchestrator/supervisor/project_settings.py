@@ -50,6 +50,8 @@ class _SandboxSection(BaseModel):
     cpus: float | None = None
     pids: int | None = None
     tmpfs: str | None = None
+    disk: str | None = None
+    disk_warning: str | None = None
     network: Literal["none", "allowlist", "open"] | None = None
     image: str | None = None
 

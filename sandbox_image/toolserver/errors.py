@@ -14,6 +14,7 @@ CODES = frozenset(
         "busy",
         "cancelled",
         "changed",
+        "disk_limit",
         "exists",
         "internal",
         "invalid_argument",

@@ -151,6 +151,12 @@ class Interpreter:
         self._turn = threading.Lock()
         self._reset = False
 
+    @property
+    def marker(self) -> str | None:
+        """Marker of the running interpreter, None while there is none."""
+        process = self._process
+        return None if process is None else process.child.marker
+
     def reset(self) -> None:
         """Forget all globals: the next script starts in a fresh interpreter."""
         self._reset = True

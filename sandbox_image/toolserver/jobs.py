@@ -49,6 +49,7 @@ class Job:
         self._dropped = 0
         self._changed = threading.Condition()
         self._ended_at: float | None = None
+        self._stopped: str | None = None
         self._input_lock = threading.Lock()
         marker = next_marker()
         in_read, self._input = os.pipe()
@@ -141,6 +142,7 @@ class Job:
             "job": self.identity,
             "running": not self.ended,
             "exit_code": self._child.exit_code,
+            "stopped": self._stopped,
             "command": " ".join(self.words)[:200],
         }
 
@@ -170,6 +172,12 @@ class Job:
         if self._input >= 0:
             os.close(self._input)
             self._input = -1
+
+    def stop(self, code: str) -> None:
+        """End the job and say why, without waiting for its end."""
+        if not self.ended:
+            self._stopped = code
+            self._child.kill()
 
     def kill(self) -> dict[str, object]:
         """End the job and everything it started; harmless when it has ended."""
@@ -216,6 +224,19 @@ class JobTable:
         if job is None:
             raise ToolFailure("not_found", f"no job {identity[:80]!r}")
         return job
+
+    @property
+    def running(self) -> bool:
+        """Whether any job runs."""
+        with self._lock:
+            return any(not job.ended for job in self._jobs.values())
+
+    def stop_all(self, code: str) -> None:
+        """End all running jobs, without waiting for their end."""
+        with self._lock:
+            running = [job for job in self._jobs.values() if not job.ended]
+        for job in running:
+            job.stop(code)
 
     def forget(self, identity: str) -> None:
         """Drop an ended job; raises `busy` while it runs."""

@@ -22,12 +22,18 @@ _COUNTER_BYTES = 4096
 
 
 class Allowance:
-    """What this sandbox may use; 0 means unknown, or unlimited where that exists."""
+    """What this sandbox may use; 0 means unknown, or unlimited where that exists.
+
+    `disk_baseline` is what the project took when its session began; None measures it now.
+    """
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self.memory_bytes = 0
         self.pids = 0
+        self.disk_bytes = 0
+        self.disk_warning_bytes = 0
+        self.disk_baseline: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Allowance:

@@ -14,6 +14,7 @@ from sandbox_image.toolserver.replies import json_reply
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.services import Services
 from sandbox_image.toolserver.threads import ThreadRefused
+from sandbox_image.toolserver.watch import COUNTS
 from sandbox_image.toolserver.wire import MAX_PAYLOAD_BYTES
 
 TYPE_CHECKING = False
@@ -31,13 +32,27 @@ MAX_LIMITS_WAIT_S = 600.0
 class Operation:
     """One row of the table."""
 
-    __slots__ = ("handler", "names", "quick")
+    __slots__ = ("handler", "names", "quick", "starts", "writes")
 
-    def __init__(self, handler: Handler, names: str, *, quick: bool = False) -> None:
-        """`names` are the permitted arguments, separated by spaces."""
+    def __init__(
+        self,
+        handler: Handler,
+        names: str,
+        *,
+        quick: bool = False,
+        writes: bool = False,
+        starts: bool = False,
+    ) -> None:
+        """`names` are the permitted arguments, separated by spaces.
+
+        What `writes` is refused while the session has added more to its project than it may;
+        what `starts` something is let do so, and may be ended for what that writes.
+        """
         self.handler = handler
         self.names = frozenset(names.split())
         self.quick = quick
+        self.writes = writes
+        self.starts = starts
 
 
 def execute(services: Services, request: Request) -> Reply:
@@ -49,6 +64,10 @@ def execute(services: Services, request: Request) -> Reply:
     if request.cancelled:
         raise ToolFailure("cancelled", "cancelled before it began")
     try:
+        if operation.writes:
+            services.disk.refuse_writing()
+        if operation.writes or operation.starts:
+            services.disk.stir()
         return operation.handler(services, request)
     except ToolFailure as failure:
         if failure.code not in CODES:
@@ -121,6 +140,7 @@ def _make_dir(services: Services, request: Request) -> Reply:
 
 def _remove(services: Services, request: Request) -> Reply:
     tree.remove(services.root, request.arguments.text("path"))
+    services.disk.look_again()
     return {}, b""
 
 
@@ -193,6 +213,8 @@ def _limits(services: Services, request: Request) -> Reply:
     arguments = request.arguments
     after = arguments.integer("after", -1, -1, 1 << 62)
     wait_s = arguments.seconds("wait_s", None, MAX_LIMITS_WAIT_S) or 0.0
+    for name in COUNTS:
+        services.watch.acknowledge(name, arguments.integer(f"{name}_told", 0, 0, 1 << 62))
     request.on_cancel(services.watch.wake)
     return services.watch.wait(after, wait_s, lambda: request.cancelled), b""
 
@@ -202,30 +224,36 @@ _START = "command shell payload_command env cwd"
 OPERATIONS: dict[str, Operation] = {
     "ping": Operation(_ping, "", quick=True),
     "read": Operation(_read, "path raw seen start length offset limit width", quick=True),
-    "write": Operation(_write, "path expected_hash hash", quick=True),
+    "write": Operation(_write, "path expected_hash hash", quick=True, writes=True),
     "stat": Operation(_stat, "path follow", quick=True),
     "exists": Operation(_exists, "path", quick=True),
     "list": Operation(_list, "path"),
-    "make_dir": Operation(_make_dir, "path", quick=True),
+    "make_dir": Operation(_make_dir, "path", quick=True, writes=True),
     "remove": Operation(_remove, "path"),
     "rename": Operation(_rename, "path target overwrite", quick=True),
     "realpath": Operation(_realpath, "path", quick=True),
-    "edit": Operation(_edit, "path expected_hash preview"),
-    "run": Operation(running.run, f"{_START} timeout_s keep_bytes stop_at_limit stream"),
-    "shell_run": Operation(running.shell_run, "name timeout_s keep_bytes stop_at_limit stream"),
+    "edit": Operation(_edit, "path expected_hash preview", writes=True),
+    "run": Operation(
+        running.run, f"{_START} timeout_s keep_bytes stop_at_limit stream", starts=True
+    ),
+    "shell_run": Operation(
+        running.shell_run, "name timeout_s keep_bytes stop_at_limit stream", starts=True
+    ),
     "shell_reset": Operation(running.shell_reset, "name"),
     "shell_list": Operation(running.shell_list, ""),
     "glob": Operation(_glob, "pattern path limit"),
     "find": Operation(_find, "query limit"),
     "grep": Operation(_grep, search.GREP_ARGUMENTS),
-    "job_start": Operation(running.job_start, _START),
+    "job_start": Operation(running.job_start, _START, starts=True),
     "job_poll": Operation(running.job_poll, "job cursor wait_s"),
     "job_input": Operation(running.job_input, "job close"),
     "job_kill": Operation(running.job_kill, "job"),
     "job_list": Operation(running.job_list, ""),
     "job_forget": Operation(running.job_forget, "job"),
     "lua": Operation(_lua, "timeout_s name reset tools refused tool"),
-    "limits": Operation(_limits, "after wait_s"),
+    "limits": Operation(
+        _limits, "after wait_s memory_kills_told pids_refused_told files_refused_told"
+    ),
     "lua_reset": Operation(_lua_reset, "", quick=True),
     "tool_files": Operation(_tool_files, ""),
     "tool_describe": Operation(project_tools.describe, "tools"),

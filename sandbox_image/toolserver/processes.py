@@ -206,6 +206,20 @@ def kill_tree(leader: int | None, marker: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
+def kill_all_marked(spared: str | None) -> None:
+    """Kill every process that any command of this server started, but those of one marker."""
+    prefix = f"{MARKER}={os.getpid()}-".encode()
+    left = f"{MARKER}={spared}".encode()
+    for _ in range(_SWEEPS):
+        found = [(pid, _marker_of(pid, prefix)) for pid in _process_ids()]
+        doomed = [pid for pid, marker in found if marker and marker != left]
+        if not doomed:
+            return
+        for pid in doomed:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def _process_ids() -> list[int]:
     own = os.getpid()
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own]
@@ -213,17 +227,25 @@ def _process_ids() -> list[int]:
 
 def _carries(pid: int, wanted: bytes) -> bool:
     """Whether a live process has `wanted` in the environment it was started with."""
+    return wanted in _environment_of(pid)
+
+
+def _marker_of(pid: int, prefix: bytes) -> bytes | None:
+    """Return the marker of a live process that begins with `prefix`."""
+    return next((each for each in _environment_of(pid) if each.startswith(prefix)), None)
+
+
+def _environment_of(pid: int) -> list[bytes]:
     try:
         handle = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return False
+        return []
     try:
-        data = b"".join(iter(lambda: os.read(handle, 1 << 20), b""))
+        return b"".join(iter(lambda: os.read(handle, 1 << 20), b"")).split(b"\0")
     except OSError:
-        return False
+        return []
     finally:
         os.close(handle)
-    return wanted in data.split(b"\0")
 
 
 def wait_readable(handles: list[int], timeout_s: float | None) -> set[int]:

@@ -13,6 +13,8 @@ from sandbox_image.toolserver.services import Services
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox_image.toolserver.replies import Reply
 
 MAX_ARGUMENTS = 10_000
@@ -65,6 +67,29 @@ def _capture(request: Request) -> tuple[commands.Collector, commands.OnOutput]:
     return collector, on_output
 
 
+def _within_limits(
+    services: Services,
+    stop: Callable[[str], None],
+    on_output: commands.OnOutput,
+    work: Callable[[], int],
+) -> int:
+    """Do `work`, which `stop` ends, and say on its error output what limits did to it."""
+    kills = services.watch.memory_kills
+    try:
+        with services.activity.command(stop):
+            code = work()
+    except ToolFailure as failure:
+        if failure.code == "disk_limit":
+            failure.message = f"the command was ended: {services.disk.words()}"
+        raise
+    if services.watch.look() > kills:
+        on_output("stderr", services.watch.memory_words(killed=code == 137))
+    if services.disk.full:
+        services.disk.look_again()
+        on_output("stderr", f"{services.disk.words()}\n".encode())
+    return code
+
+
 def run(services: Services, request: Request) -> Reply:
     """Run one command to its end."""
     arguments = request.arguments
@@ -74,13 +99,12 @@ def run(services: Services, request: Request) -> Reply:
     directory = services.working_directory(arguments.optional_text("cwd"))
     timeout_s = request.bounded(arguments.seconds("timeout_s", None, commands.MAX_TIMEOUT_S))
     collector, on_output = _capture(request)
-    kills = services.watch.memory_kills
     command = commands.Command(words, environment, directory)
     request.on_cancel(lambda: command.stop("cancelled"))
     try:
-        code = command.run(stdin, timeout_s, on_output)
-        if services.watch.look() > kills:
-            on_output("stderr", services.watch.memory_words(killed=code == 137))
+        code = _within_limits(
+            services, command.stop, on_output, lambda: command.run(stdin, timeout_s, on_output)
+        )
     except ToolFailure as failure:
         failure.data, failure.payload = collector.reply()
         raise
@@ -96,13 +120,12 @@ def shell_run(services: Services, request: Request) -> Reply:
     collector, on_output = _capture(request)
     if b"\0" in command or len(command) > shells.MAX_COMMAND_BYTES:
         raise ToolFailure("invalid_argument", "the command has NUL or is too long")
-    kills = services.watch.memory_kills
     shell, fresh = services.shells.open(name)
     request.on_cancel(lambda: shell.stop("cancelled"))
     try:
-        code = shell.run(command, timeout_s, on_output)
-        if services.watch.look() > kills:
-            on_output("stderr", services.watch.memory_words(killed=code == 137))
+        code = _within_limits(
+            services, shell.stop, on_output, lambda: shell.run(command, timeout_s, on_output)
+        )
     except ToolFailure as failure:
         if not shell.alive:
             failure.message += f"; the shell {name!r} was reset"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from sandbox_image.toolserver.activity import Activity
+from sandbox_image.toolserver.disk import DiskWatch
 from sandbox_image.toolserver.environment import (
     PRIVATE_DIRECTORY,
     command_environment,
@@ -44,6 +46,9 @@ class Services:
         self.shells = ShellTable(self.environment, root.path)
         self.ripgrep = self._find("rg")
         self.watch = LimitWatch(allowance)
+        self.disk = DiskWatch(root.path, allowance)
+        self.watch.disk = self.disk.describe
+        self.activity = Activity(self.jobs)
 
     def new_interpreter(self, **limits: int) -> Interpreter:
         """An interpreter that starts at its first use; `limits` replace those of scripts."""
@@ -59,6 +64,7 @@ class Services:
     def prepare(self) -> None:
         """Watch the limits; create HOME and TMPDIR where missing, unless all is read-only."""
         self.watch.start()
+        self.disk.start(lambda: self.activity.busy, self._stop_for_disk, self.watch.tell)
         if self.root.contains_text(self.environment["HOME"]):
             try:
                 for name in ("HOME", "TMPDIR"):
@@ -67,6 +73,9 @@ class Services:
                 self._ignore_private()
             except (ToolFailure, OSError):
                 return
+
+    def _stop_for_disk(self) -> None:
+        self.activity.stop_all("disk_limit", self.interpreter.marker)
 
     def _ignore_private(self) -> None:
         with self.root.locate(f"{PRIVATE_DIRECTORY}/.gitignore", follow=False) as place:

@@ -17,6 +17,9 @@ from sandbox_image.toolserver.limits import Allowance, memory_kills, refused_pro
 LOOK_INTERVAL_S = 5.0
 """Seconds between looks when nothing else asks for one."""
 
+COUNTS = ("memory_kills", "pids_refused", "files_refused")
+"""Names of the counts."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +42,9 @@ class LimitWatch:
         self._pids_seen = 0
         self._files_refused = 0
         self._started = time.time_ns()
+        self._told = dict.fromkeys(COUNTS, 0)
+        self.disk: Callable[[], dict[str, object]] = dict
+        """What is known of the disk; `tell` says that it has changed."""
 
     @property
     def memory_kills(self) -> int:
@@ -66,7 +72,7 @@ class LimitWatch:
         with self._changed:
             if kills != self._memory_kills or refused != self._pids_refused:
                 self._memory_kills, self._pids_refused = kills, refused
-                self._tell()
+                self._raise_version()
         return kills
 
     def refused(self, number: int | None) -> None:
@@ -78,11 +84,21 @@ class LimitWatch:
                 self._pids_seen += 1
             else:
                 return
-            self._tell()
+            self._raise_version()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Let waiting readers know that something has changed."""
+        with self._changed:
+            self._raise_version()
+
+    def _raise_version(self) -> None:
         self._version += 1
         self._changed.notify_all()
+
+    def acknowledge(self, name: str, count: int) -> None:
+        """Keep how much of a count somebody has told, for whoever listens after them."""
+        with self._changed:
+            self._told[name] = max(self._told[name], count)
 
     def wait(self, after: int, wait_s: float, cancelled: Callable[[], bool]) -> dict[str, object]:
         """Return the counts once their version is not `after`, or after `wait_s` seconds."""
@@ -102,6 +118,8 @@ class LimitWatch:
                 # The kernel counts what this server was refused too, where it counts at all.
                 "pids_refused": max(self._pids_refused, self._pids_seen),
                 "files_refused": self._files_refused,
+                "disk": self.disk(),
+                "told": dict(self._told),
             }
 
     def wake(self) -> None:

@@ -66,6 +66,7 @@ class ToolServer:
         cls,
         *,
         limits: dict[str, int] | None = None,
+        allowance: dict[str, int] | None = None,
         lua: tuple[str, ...] | None = None,
         environment: dict[str, str] | None = None,
     ) -> ToolServer:
@@ -77,6 +78,7 @@ class ToolServer:
         command = [*_interpreter(), str(SERVER), "--root", str(root), "--unix", str(socket_path)]
         command += ["--lua-command", *(lua_command() if lua is None else lua)]
         command += ["--limits", json.dumps(limits)] if limits else []
+        command += ["--allowance", json.dumps(allowance)] if allowance else []
         environment = {**_environment(), **(environment or {})}
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         server = cls(root, socket_path, process, base)

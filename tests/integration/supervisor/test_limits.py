@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+import pytest
 
 from orchestrator.domain.events import Event
 from orchestrator.sandboxes.channel import Channel
+from orchestrator.sandboxes.errors import DiskLimit
 from tests.integration.supervisor.stage import TIMEOUT_S, Stage
 
 HOG = "python3 -c 'print(len(bytearray({} * 1024 * 1024)))'"
@@ -78,3 +82,46 @@ async def test_what_was_told_is_not_told_again_by_a_later_supervisor(stage: Stag
     # The pids notice comes over the later supervisor's connection, behind the old count.
     await told(stage, session.id, "notice", "sandbox_pids_limit")
     assert len(await told(stage, session.id, "sandbox.oom")) == 1
+
+
+MIB = 1024 * 1024
+FILL = "head -c {} /dev/zero > {}"
+FILL_FOR_EVER = "n=0; while true; do head -c 400000 /dev/urandom > part$n; n=$((n + 1)); done"
+
+
+async def test_the_disk_of_a_project_is_watched_across_restarts(stage: Stage) -> None:
+    await stage.start()
+    project = stage.project("one")
+    (project / "before").write_bytes(os.urandom(20 * MIB))
+    session = await stage.claim(project, disk_bytes=16 * MIB, disk_warning_bytes=4 * MIB)
+    await stage.reaches(session.id, "ready")
+    await measured(stage, session.id)
+    assert await shell(stage, session.id, FILL.format(8 * MIB, "big")) == (0, "")
+    (warned,) = await told(stage, session.id, "notice", "sandbox_disk_warning")
+    assert "8 MiB" in warned.data["text"]
+    # A fresh sandbox has no fresh allowance: what was added before still counts.
+    await stage.restart(session.id)
+    await stage.reaches(session.id, "ready")
+    await measured(stage, session.id)
+    with pytest.raises(DiskLimit):
+        await shell(stage, session.id, FILL_FOR_EVER)
+    (full,) = await told(stage, session.id, "notice", "sandbox_disk_full")
+    assert full.data["level"] == "error"
+    assert (await stage.store.sessions.get(session.id)).status == "ready"
+    code, said = await shell(stage, session.id, "rm part* big; echo removed")
+    assert (code, said.splitlines()[0]) == (0, "removed")
+    await told(stage, session.id, "notice", "sandbox_disk_freed")
+    assert await shell(stage, session.id, FILL.format(2 * MIB, "again")) == (0, "")
+
+
+async def measured(stage: Stage, session_id: str) -> None:
+    """Wait until a fresh sandbox knows what its project takes."""
+
+    async def known() -> bool:
+        path = str(stage.settings.channel_path(session_id))
+        async with await Channel.connect(path, TIMEOUT_S) as channel:
+            found = (await channel.request("limits", {})).result
+        disk: dict[str, Any] = found["disk"]
+        return bool(disk["baseline"] >= 0)
+
+    await stage.until(known, "measured")

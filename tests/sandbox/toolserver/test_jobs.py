@@ -33,6 +33,7 @@ def test_a_poll_waits_for_output(client: RawClient) -> None:
         "job": job,
         "running": False,
         "exit_code": 137,
+        "stopped": None,
         "command": reply.result["command"],
     }
     assert client.call("job_kill", job=job).result["exit_code"] == 137
