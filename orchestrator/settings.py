@@ -28,7 +28,7 @@ from pydantic_settings import (
 from orchestrator import __version__
 from orchestrator.domain.errors import InvalidSettings
 from orchestrator.domain.limits import MAX_SAVED_SESSIONS
-from orchestrator.domain.models import parse_model
+from orchestrator.domain.models import DEFAULT_MODELS, parse_model, validate_provider
 
 _MAX_SETTINGS_BYTES: Final = 1_048_576
 _MAX_SOCKET_PATH: Final = 60
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     approval: Literal["ask", "edits", "all"] = "all"
     """What the agent may do unasked inside its sandbox: all, edits only, or nothing."""
     theme: str | None = None
-    """Theme of the client; None takes its default."""
+    """Colours of the client: dark, light or high_contrast; None takes its default."""
     host: str = "127.0.0.1"
     """Address the api binds."""
     port: int = Field(default=8420, ge=0, le=65535)
@@ -211,12 +211,25 @@ class _UserFile(PydanticBaseSettingsSource):
             (Path(home) if home else _user_home() / ".jido_code") / "settings.json"
         )
         _flatten(values, "sandbox")
-        provider = values.pop("provider", None)
-        model = values.get("model")
-        if isinstance(provider, str) and isinstance(model, str):
-            values["model"] = model if model.startswith(f"{provider}:") else f"{provider}:{model}"
+        _qualify_model(values)
         values.pop("home", None)
         return values
+
+
+def _qualify_model(values: dict[str, Any]) -> None:
+    """Make one `provider:model` of both keys; a provider alone means its default model."""
+    if "provider" not in values:
+        return
+    provider, model = values.pop("provider"), values.get("model")
+    if provider is None:
+        return
+    if not isinstance(provider, str):
+        raise InvalidSettings("Setting “provider” is not usable: write a name, in quotes.")
+    validate_provider(provider)
+    if model is None:
+        model = DEFAULT_MODELS[provider]
+    if isinstance(model, str):
+        values["model"] = model if model.startswith(f"{provider}:") else f"{provider}:{model}"
 
 
 def _flatten(values: dict[str, Any], prefix: str) -> None:

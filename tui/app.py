@@ -27,7 +27,7 @@ from tui.keyboard import Keyboard, claim_alt_keys
 from tui.pace import Pace
 from tui.render.palette import DARK, PALETTES, Palette
 from tui.screens.main import MainScreen
-from tui.state.outcomes import Closing, HistoryLoaded, Outcome, SessionGone
+from tui.state.outcomes import Closing, HistoryLoaded, Outcome, SessionGone, Told
 from tui.state.reduce import reduce
 from tui.state.workspace import Workspace
 from tui.themes import THEMES
@@ -54,8 +54,19 @@ class JidoApp(App[int]):
     ENABLE_COMMAND_PALETTE = False
     TITLE = "jido"
 
-    def __init__(self, url: str, token: str, project_path: str | None) -> None:
-        """Prepare; nothing is called before the first frame stands."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        project_path: str | None,
+        theme: str | None = None,
+        *,
+        keeps_theme: bool = False,
+    ) -> None:
+        """Prepare; nothing is called before the first frame stands.
+
+        `theme` is the person's; a project's own wins for its tab unless `keeps_theme`.
+        """
         super().__init__()
         self.workspace = Workspace(project_path=project_path or "", home=os.path.expanduser("~"))
         claim_alt_keys()
@@ -72,9 +83,12 @@ class JidoApp(App[int]):
         )
         self._pace = Pace()
         self._due = False
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = DARK.name
+        for each in THEMES:
+            self.register_theme(each)
+        self._unknown_theme = theme if theme and theme not in PALETTES else ""
+        self._own_theme = theme if theme in PALETTES else DARK.name
+        self._keeps_theme = keeps_theme
+        self.theme = self._own_theme
 
     @property
     def palette(self) -> Palette:
@@ -95,6 +109,9 @@ class JidoApp(App[int]):
         """Begin to talk to the server, now that something is on screen."""
         self.work.begin(self.work.start(self.workspace.project_path))
         self.work.begin(_warm_up())
+        if self._unknown_theme:
+            text = f"There is no theme “{self._unknown_theme}”, as the settings ask for."
+            self.tell(Told("", "error", f"{text} Themes: {', '.join(PALETTES)}."))
 
     async def on_unmount(self) -> None:
         """End what runs beside the screen."""
@@ -112,6 +129,7 @@ class JidoApp(App[int]):
         """Change the state by one fact and have the screen follow."""
         reduce(self.workspace, outcome)
         self.work.attend()
+        self._dress()
         if isinstance(outcome, HistoryLoaded) and not outcome.older:
             gc.freeze()
         self.schedule()
@@ -137,7 +155,19 @@ class JidoApp(App[int]):
         self.work.begin(dispatch(self.desk, line))
 
     def choose_theme(self, name: str) -> None:
-        """Use other colours."""
+        """Use other colours from now on, whatever projects ask for."""
+        self._own_theme, self._keeps_theme = name, True
+        self._use_theme(name)
+
+    def _dress(self) -> None:
+        """Use the colours of the project on screen, or else the person's."""
+        session = self.workspace.active
+        asked = session.theme if session is not None and not self._keeps_theme else ""
+        wanted = asked if asked in PALETTES else self._own_theme
+        if wanted != self.theme:
+            self._use_theme(wanted)
+
+    def _use_theme(self, name: str) -> None:
         self.theme = name
         if (main := self.main) is not None:
             main.restyle(self.palette)
@@ -145,6 +175,10 @@ class JidoApp(App[int]):
     def leave(self) -> None:
         """End the client; sessions go on, but the one opened unasked and never used."""
         self.work.begin(self._leave())
+
+    async def action_quit(self) -> None:
+        """Leave, also when Textual's own key asks for it."""
+        self.leave()
 
     async def _leave(self) -> None:
         if unused := await self.work.tidy():
@@ -169,14 +203,21 @@ async def _warm_up() -> None:
     await asyncio.to_thread(importlib.import_module, "tui.render.markdown")
 
 
-def run(url: str, token: str, project_path: str | None) -> int:
+def run(
+    url: str,
+    token: str,
+    project_path: str | None,
+    theme: str | None = None,
+    *,
+    keeps_theme: bool = False,
+) -> int:
     """Show the client until the person leaves; return the exit code.
 
     Needs a terminal on standard input and output. Says on leaving how to come back.
     """
     gc.set_threshold(20_000, 20, 50)
     try:
-        app = JidoApp(url, token, project_path)
+        app = JidoApp(url, token, project_path, theme, keeps_theme=keeps_theme)
     except ValueError as fault:
         sys.stderr.write(f"jido-tui: {fault} JIDO_URL sets it.\n")
         return 2

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator import __version__
@@ -116,10 +117,12 @@ def _on_terminal(settings: Settings, path: str) -> int:
     from orchestrator.local.launch import join_stack, start_stack
     from tui.app import run
 
+    # What the environment names wins over what projects ask for.
+    show = partial(run, theme=settings.theme, keeps_theme=bool(os.environ.get("JIDO_THEME")))
     with contextlib.ExitStack() as cleanup:
         api = existing(settings, cleanup, patient=False)
         if api is not None:
-            return run(api.url, api.token or "", path)
+            return show(api.url, api.token or "", path)
         ensure_token(settings)
         try:
             lease = start_stack(settings, settings.port, {}, fall_back=True)
@@ -129,7 +132,7 @@ def _on_terminal(settings: Settings, path: str) -> int:
                 raise
             lease = joined
         try:
-            code = run(lease.url, read_token(settings) or "", path)
+            code = show(lease.url, read_token(settings) or "", path)
         finally:
             reason = lease.failure()
             with _goodbye(lease.own is not None):

@@ -23,6 +23,16 @@ PROVIDERS: Final = ("anthropic", "openai", "openai-responses", "google", "ollama
 OFFLINE_PROVIDER: Final = "offline"
 OFFLINE_MODEL: Final = "demo"
 
+DEFAULT_MODELS: Final = {
+    "anthropic": "claude-sonnet-5-5",
+    "openai": "gpt-6.1-sol",
+    "openai-responses": "gpt-6.1-sol",
+    "google": "gemini-3.8-flash",
+    "ollama": "qwen3-coder",
+    OFFLINE_PROVIDER: OFFLINE_MODEL,
+}
+"""The model that a provider named alone means."""
+
 
 class SessionConfig(BaseModel):
     """Which model a session uses and how it samples."""

@@ -65,6 +65,8 @@ class Session(BaseModel):
     """None until a sandbox has started once."""
     language: str | None = None
     """Main language by marker files; None when no marker was found."""
+    theme: str | None = None
+    """Colours that the project's own settings ask for; None when they name none."""
     created_at: datetime
     """UTC."""
     updated_at: datetime

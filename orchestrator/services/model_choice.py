@@ -11,6 +11,7 @@ import time
 from typing import Any, Final
 
 from orchestrator.domain.models import (
+    DEFAULT_MODELS,
     OFFLINE_MODEL,
     OFFLINE_PROVIDER,
     ConfigChange,
@@ -39,7 +40,7 @@ CATALOGUE: Final[tuple[tuple[str, str], ...]] = (
 """Provider and model; any other name of a provider's is accepted, this is what is offered."""
 
 PREFERENCE: Final = ("anthropic", "openai", "google")
-"""Providers by whose key the default is found; the first of each in CATALOGUE is taken."""
+"""Providers by whose key the default is found, the first that has one."""
 
 WORKER_WAIT_S: Final = 10.0
 """Seconds that the choice of a default waits for the first worker to announce itself."""
@@ -111,7 +112,7 @@ class ModelService:
             return parse_model(self._settings.model)
         for provider in PREFERENCE:
             if configured is not None and provider in configured:
-                return next(entry for entry in CATALOGUE if entry[0] == provider)
+                return provider, DEFAULT_MODELS[provider]
         return OFFLINE_PROVIDER, OFFLINE_MODEL
 
 
@@ -120,7 +121,7 @@ def with_model(change: ConfigChange, config: SessionConfig) -> ConfigChange:
     provider = change.provider
     if provider is None or change.model is not None or provider == config.provider:
         return change
-    model = next((model for other, model in CATALOGUE if other == provider), None)
+    model = DEFAULT_MODELS.get(provider)
     return change if model is None else change.model_copy(update={"model": model})
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.errors import InvalidRequest, InvalidSettings
 from orchestrator.domain.models import ConfigChange, SessionConfig, merge_config
+from orchestrator.services.model_choice import with_model
 
 FREE_KEYS: Final = ("provider", "model", "temperature", "max_tokens")
 """Keys of a project's file that count without trust."""
@@ -45,7 +46,7 @@ def apply_project(
         return base
     name = f"{project_path}/.jido_code/settings.json"
     try:
-        return merge_config(base, ConfigChange.model_validate(free))
+        return merge_config(base, with_model(ConfigChange.model_validate(free), base))
     except InvalidRequest as error:
         raise InvalidSettings(f"{name}: {error.detail}") from error
     except ValidationError as error:

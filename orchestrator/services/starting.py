@@ -12,11 +12,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from orchestrator.domain.errors import SupervisorUnavailable
+from orchestrator.domain.errors import (
+    ProjectAlreadyOpen,
+    SessionLimitReached,
+    SupervisorUnavailable,
+)
 from orchestrator.domain.events import NewEvent
 from orchestrator.domain.names import unique_name
 from orchestrator.domain.paths import validate_form
 from orchestrator.domain.session import Session
+from orchestrator.services.failed_starts import give_way, never_started
 from orchestrator.services.story import session_event
 from orchestrator.services.trust import terms
 from orchestrator.settings import Settings, parse_size
@@ -35,6 +40,8 @@ class Inspection(BaseModel):
 
     real_path: str
     """Absolute, symbolic links resolved."""
+    place: str = ""
+    """Device and inode: one directory at two mount points has two real paths and one place."""
     owner_uid: int = Field(ge=0)
     owner_gid: int = Field(ge=0)
     language: str | None = None
@@ -78,7 +85,8 @@ class Starter:
     async def free_name(self, name: str, besides: str | None = None) -> str:
         """Return `name`, or `name (2)` when another live session than `besides` has it."""
         sessions = await self._store.sessions.list()
-        return unique_name(name, [each.name for each in sessions if each.id != besides])
+        others = [each for each in sessions if each.id != besides and not never_started(each)]
+        return unique_name(name, [each.name for each in others])
 
     async def claim(
         self,
@@ -89,8 +97,29 @@ class Starter:
     ) -> Session:
         """Record the session, what its sandbox should be and its conversation, in one step.
 
-        Raises SessionLimitReached, ProjectAlreadyOpen or InvalidSettings.
+        A session that never started gives slot and path up to it. Raises SessionLimitReached,
+        ProjectAlreadyOpen or InvalidSettings.
         """
+        story = list(events)
+        theme = found.settings.get("theme")
+        session = session.model_copy(update={"theme": theme if isinstance(theme, str) else None})
+        try:
+            return await self._claim(session, found, story, conversation)
+        except ProjectAlreadyOpen:
+            if not await give_way(self._store, found.real_path):
+                raise
+        except SessionLimitReached:
+            if not await give_way(self._store, None):
+                raise
+        return await self._claim(session, found, story, conversation)
+
+    async def _claim(
+        self,
+        session: Session,
+        found: Inspection,
+        events: list[NewEvent],
+        conversation: Conversation | None,
+    ) -> Session:
         agreed = await terms(self._settings, found.real_path, found.widening, found.settings_digest)
         story = [session_event("session.created", session), *events, *agreed.events]
         return await self._store.sessions.claim(
@@ -100,6 +129,7 @@ class Starter:
             story,
             approval=agreed.approval,
             conversation=conversation,
+            place=found.place,
         )
 
 

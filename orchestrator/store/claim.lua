@@ -1,9 +1,12 @@
 -- Takes a slot and a real path for a new session, or says who has them.
 -- KEYS: sessions, paths, counter of claims, session, its events, all events, their counter,
 --       operation, history, prompts, todos, approval records, allowed tools
--- ARGV: id, path, maximum, record, intent, approval, lifetime of the operation in ms, entries,
---       prompts, todos (none or one), approval records, allowed tools, events, channels
+-- ARGV: id, path, maximum, record, intent, device and inode of the path (empty when not known),
+--       approval, lifetime of the operation in ms, entries, prompts, todos (none or one),
+--       approval records, allowed tools, events, channels
 local id, path, maximum, record, intent = take(), take(), tonumber(take()), take(), take()
+-- A field of the paths that no path can be: they begin with a slash.
+local place = 'place ' .. take()
 local approval, lifetime = take(), take()
 local entries, prompts, todos = take_list(), take_list(), take_list()
 local approvals, tools = take_list(), take_list()
@@ -13,7 +16,8 @@ end
 if redis.call('EXISTS', KEYS[4]) == 1 then
   return {'open', id}
 end
-local owner = redis.call('HGET', KEYS[2], path)
+-- One directory mounted at two places has two real paths, but one place on its device.
+local owner = redis.call('HGET', KEYS[2], path) or redis.call('HGET', KEYS[2], place)
 if owner then
   return {'open', owner}
 end
@@ -38,8 +42,11 @@ if #ids >= maximum then
 end
 redis.call('ZADD', KEYS[1], redis.call('INCR', KEYS[3]), id)
 redis.call('HSET', KEYS[2], path, id)
+if place ~= 'place ' then
+  redis.call('HSET', KEYS[2], place, id)
+end
 redis.call('DEL', KEYS[5])
-redis.call('HSET', KEYS[4], 'record', record, 'intent', intent, 'path', path,
+redis.call('HSET', KEYS[4], 'record', record, 'intent', intent, 'path', path, 'place', place,
   'approval', approval, 'version', 1, 'seq', 0)
 -- A resumed conversation is there as soon as its session is, or neither is.
 for _, entry in ipairs(entries) do

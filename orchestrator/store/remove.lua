@@ -8,7 +8,8 @@ if redis.call('EXISTS', KEYS[3]) == 0 then
   return 0
 end
 append_events(id, KEYS[3], KEYS[4], KEYS[5], KEYS[6])
-redis.call('HDEL', KEYS[2], redis.call('HGET', KEYS[3], 'path'))
+redis.call('HDEL', KEYS[2], redis.call('HGET', KEYS[3], 'path'),
+  redis.call('HGET', KEYS[3], 'place') or '')
 redis.call('ZREM', KEYS[1], id)
 for _, turn in ipairs(redis.call('HKEYS', KEYS[7])) do
   redis.call('DEL', 'jido:lease:' .. turn, KEYS[3] .. ':approvals:' .. turn,

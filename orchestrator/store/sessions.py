@@ -59,11 +59,13 @@ class SessionStore:
         *,
         approval: str | None = None,
         conversation: Conversation | None = None,
+        place: str = "",
     ) -> Session:
         """Take a slot and the real path for `session`, write its record and first events.
 
         `approval` is what the agent may do unasked; None takes the installation's setting.
-        `conversation` is what the session begins with; None begins an empty one.
+        `conversation` is what the session begins with; None begins an empty one. `place` is the
+        directory's device and inode, which count like its path; empty when they are not known.
         Raises ProjectAlreadyOpen(session_id=) when a live session has the path, one above it or
         one beneath it, and SessionLimitReached(current=, max=, sessions=[{id, name}]) when
         `maximum` are live.
@@ -74,6 +76,7 @@ class SessionStore:
             maximum,
             record_of(session),
             encode(intent),
+            place,
             approval or "",
             OPERATION_LIFETIME_MS,
             *conversation_arguments(conversation),

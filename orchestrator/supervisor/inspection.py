@@ -100,7 +100,7 @@ class Inspector:
 
 
 def inspect(path: str | None, places: Places) -> dict[str, Any]:
-    """Return real path, owner, language and settings of a project's directory.
+    """Return real path, place, owner, language and settings of a project's directory.
 
     Blocks. Raises the ProjectPath errors in the contract's order, then InvalidSettings.
     """
@@ -113,6 +113,7 @@ def inspect(path: str | None, places: Places) -> dict[str, Any]:
         project = read_project_settings(handle)
     return {
         "real_path": real_path,
+        "place": f"{status.st_dev}:{status.st_ino}",
         "owner_uid": status.st_uid,
         "owner_gid": status.st_gid,
         "language": detect_language(names),
@@ -154,6 +155,8 @@ def _refuse(form: str, error: OSError, places: Places) -> NoReturn:
     if error.errno == errno.ENAMETOOLONG:
         raise ProjectPathTooLong(f"A name in “{form[:80]}…” is too long. Use a shorter one.")
     if error.errno in (errno.EACCES, errno.EPERM):
+        # What lies beneath no root is refused for that, whatever could be seen there.
+        validate_place(os.path.normpath(form), places.roots, places.home)
         raise ProjectPathPermissionDenied(
             f"{form} cannot be reached: {error.strerror}. Check the rights of its parents."
         )

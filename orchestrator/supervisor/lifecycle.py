@@ -24,7 +24,8 @@ from orchestrator.sandboxes import baseline
 from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.runtime import SandboxExit, SandboxLimits, SandboxSpec
 from orchestrator.sandboxes.runtime_errors import RuntimeUnavailable, SandboxStartFailed
-from orchestrator.services.story import session_event
+from orchestrator.sandboxes.writability import is_writable
+from orchestrator.services.story import notice, session_event
 from orchestrator.store.facade import Store
 from orchestrator.store.intents import SandboxIntent
 from orchestrator.supervisor.current_runtime import CurrentRuntime
@@ -50,6 +51,10 @@ _EVENTS: Final[dict[SessionStatus, EventType]] = {
 }
 
 _CLOSING_ABANDONED: Final = "It was being closed and that was never finished. Close or restart it."
+_READ_ONLY: Final = (
+    "The project is read-only: its owner may not write it, or it is mounted so. It can be read "
+    "and commands run, but nothing in it can be changed."
+)
 _GONE_UNSEEN: Final = "The sandbox ended while nobody watched."
 
 _log = structlog.get_logger(__name__)
@@ -214,11 +219,10 @@ class Lifecycle:
                 raise SandboxStartFailed(
                     f"The sandbox was not ready within {START_TIMEOUT_S:.0f} s. Try again."
                 ) from error
-            if is_first:
-                await _record_baseline(session_id, path)
+            told = await _look_around(session_id, path) if is_first else None
         self.served[session_id] = intent.generation
         self.served_more.set()
-        await self._move(session_id, "ready", {"starting", "restarting"})
+        await self._move(session_id, "ready", {"starting", "restarting"}, before=told)
         elapsed_ms = round((time.monotonic() - began) * 1000)
         _log.info("sandbox.ready", session_id=session_id, elapsed_ms=elapsed_ms)
 
@@ -273,15 +277,21 @@ class Lifecycle:
             raise Superseded from gone
 
 
-async def _record_baseline(session_id: str, channel_path: str) -> None:
-    """Keep what the project is now, for `/diff`; a session lives without it."""
+async def _look_around(session_id: str, channel_path: str) -> NewEvent | None:
+    """Keep what the project is now, for `/diff`, and return what is to be told of it.
+
+    A session lives without either.
+    """
     try:
         async with await Channel.connect(channel_path) as channel:
-            recorded = await baseline.record(channel)
+            recorded, writable = await asyncio.gather(
+                baseline.record(channel), is_writable(channel)
+            )
     except JidoError as error:
         _log.warning("baseline.missing", session_id=session_id, detail=error.detail)
-    else:
-        _log.debug("baseline.recorded", session_id=session_id, recorded=recorded)
+        return None
+    _log.debug("baseline.recorded", session_id=session_id, recorded=recorded)
+    return None if writable else notice("info", "project_read_only", _READ_ONLY)
 
 
 def _crash_event(ended: SandboxExit, *, restarting: bool) -> NewEvent:

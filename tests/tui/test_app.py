@@ -388,3 +388,123 @@ async def test_walks_folds_and_scrolls(api: ScriptedApi, open_client: OpenClient
         await client.loses("back to the end")
         await client.pilot.press("f4")
         await client.sees("content 39")
+
+
+async def test_the_unused_session_opened_unasked_is_closed_on_leaving(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    async with open_client() as client:
+        await client.sees("Sandbox ready")
+        await client.pilot.press("ctrl+q")
+        await client.until(lambda: not api.sessions)
+    async with open_client() as client:
+        await client.sees("Sandbox ready")
+        await client.type("hello")
+        await client.sees("You said: hello")
+        await client.type("/quit")
+        await client.until(lambda: client.app.return_code is not None)
+    assert len(api.sessions) == 1
+
+
+async def test_a_session_found_open_is_not_closed_on_leaving(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    api.add_session(PROJECT)
+    async with open_client() as client:
+        await client.sees("Sandbox ready")
+        await client.type("/quit")
+        await client.until(lambda: client.app.return_code is not None)
+    assert len(api.sessions) == 1
+    assert not [r for r in api.requests if r.method == "DELETE"]
+
+
+async def test_an_accepted_offer_takes_the_place_of_the_empty_session(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    saved = api.add_saved(PROJECT, "yesterday")
+    async with open_client() as client:
+        await client.sees("1:parser", "Go on with “yesterday”")
+        await client.type("/session new /work/other")
+        await client.sees("2:other")
+        await client.pilot.press("alt+1")
+        await client.type("a thought", enter=False)
+        empty = client.app.workspace.active_id
+        await client.pilot.press("f2")
+        await client.sees("1:yesterday", "2:other", "What was said before.")
+        await client.loses("Go on with")
+        assert client.prompt.text == "a thought"
+        assert empty not in client.app.workspace.sessions
+        assert "closed elsewhere" not in client.screen_text()
+    assert api.hits("POST", f"{saved.id}/resume")[0].body == {"replaces": empty}
+
+
+async def test_a_refused_offer_keeps_the_session_there(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    api.add_saved(PROJECT, "yesterday")
+    api.refusals["POST", "resume"] = Refusal(422, "saved_session_unreadable", "It is damaged.")
+    async with open_client() as client:
+        await client.sees("Go on with “yesterday”")
+        await client.pilot.press("f2")
+        await client.sees("It is damaged.", "1:parser")
+        await client.type("still here")
+        await client.sees("You said: still here")
+
+
+async def test_sessions_opened_and_closed_elsewhere_come_and_go(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    async with open_client() as client:
+        await client.sees("1:parser", "Sandbox ready")
+        mine = client.app.workspace.active_id
+        await client.until(lambda: api.hits("GET", "/v1/events"))
+        other = api.add_session("/work/other")
+        await client.sees("1:parser", "2:other")
+        assert client.app.workspace.active_id == mine
+        await client.live(other.id)
+        api.change(other.id, "session.closed", status="closing")
+        del api.sessions[other.id]
+        await client.loses("2:other")
+        await client.sees("“other” was closed elsewhere.")
+
+
+async def test_what_happened_while_away_is_seen_on_reconnecting(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    gone = api.add_session("/work/gone")
+    async with open_client() as client:
+        await client.sees("1:gone", "2:parser")
+        await client.until(lambda: api.hits("GET", "/v1/events"))
+        api.drop_streams()
+        del api.sessions[gone.id]
+        api.add_session("/work/fresh")
+        await client.sees("1:parser", "2:fresh", "“gone” was closed elsewhere.")
+
+
+async def test_a_prompt_without_a_session_opens_this_directory(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    async with open_client() as client:
+        await client.sees("Sandbox ready")
+        await client.pilot.press("ctrl+w")
+        await client.sees("No session is open.")
+        await client.type("hello again")
+        await client.sees("1:parser", "You said: hello again")
+
+
+async def test_a_projects_own_theme_is_its_tabs_alone(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    api.add_session(PROJECT, theme="light")
+    api.add_session("/work/other")
+    async with open_client() as client:
+        await client.sees("1:parser", "2:other")
+        await client.until(lambda: client.app.theme == "light")
+        await client.pilot.press("alt+2")
+        await client.until(lambda: client.app.theme == "dark")
+        await client.type("/theme high_contrast")
+        await client.until(lambda: client.app.theme == "high_contrast")
+        await client.pilot.press("alt+1")
+        await client.until(lambda: client.app.workspace.at(1) is client.app.workspace.active)
+        await client.pilot.pause(0.1)
+        assert client.app.theme == "high_contrast"

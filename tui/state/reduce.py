@@ -116,8 +116,13 @@ def _leave(w: Workspace, session_id: str) -> None:
     if session_id in w.closing:
         w.closing.discard(session_id)
         return
-    kept = "" if session.empty else " /resume brings it back."
-    _told(w, o.Told("", "info", f"“{name}” was closed elsewhere.{kept}"))
+    if session.status == "failed" and not session.runtime:
+        what = f"“{name}” never started and gave its place up."
+    elif session.empty:
+        what = f"“{name}” was closed elsewhere."
+    else:
+        what = f"“{name}” was closed elsewhere. /resume brings it back."
+    _told(w, o.Told("", "info", what))
 
 
 def _upsert(w: Workspace, record: o.Json) -> SessionState | None:

@@ -85,6 +85,8 @@ class SessionState:
     turns: int = 0
     last_seq: int = 0
     """Number of the newest event that is part of this state."""
+    theme: str = ""
+    """Colours that the project asks for; empty when it names none."""
     created: float = 0.0
     """Seconds since 1970."""
     transcript: Transcript = field(default_factory=Transcript)
@@ -139,6 +141,7 @@ class SessionState:
         self.runtime = fields.label(record, "runtime", self.runtime)
         self.error = fields.label(record, "error")
         self.turns = fields.integer(record, "turns", self.turns)
+        self.theme = fields.label(record, "theme", self.theme)
         self.created = fields.seconds(record, "created_at") or self.created
         if config := fields.mapping(record, "config"):
             self.provider = fields.label(config, "provider", self.provider)

@@ -53,10 +53,66 @@ async def test_a_failed_start_is_told_and_can_be_closed(
     answer = await client.post("/v1/sessions?wait=ready", json={"project_path": str(path)})
     assert (answer.status_code, answer.json()["status"]) == (201, "failed")
     assert "asks for a failed start" in answer.json()["error"]
+    told = (await client.get(f"/v1/sessions/{answer.json()['id']}")).json()
+    assert told["error"] == answer.json()["error"]
     assert (await client.delete(f"/v1/sessions/{answer.json()['id']}")).status_code == 204
     (path / "refuse-to-start").unlink()
     again = await client.post("/v1/sessions?wait=ready", json={"project_path": str(path)})
     assert again.json()["status"] == "ready"
+
+
+async def test_a_failed_start_gives_slot_and_path_back(
+    client: httpx.AsyncClient, runtime: ProcessRuntime, project: Project
+) -> None:
+    paths = [project(f"broken-{n}") for n in range(3)]
+    for path in paths:
+        (path / "refuse-to-start").touch()
+        answer = await client.post("/v1/sessions?wait=ready", json={"project_path": str(path)})
+        assert answer.json()["status"] == "failed"
+    fresh = await client.post(
+        "/v1/sessions?wait=ready", json={"project_path": str(project("fresh"))}
+    )
+    assert (fresh.status_code, fresh.json()["status"]) == (201, "ready")
+    (paths[2] / "refuse-to-start").unlink()
+    again = await client.post("/v1/sessions?wait=ready", json={"project_path": str(paths[2])})
+    assert (again.status_code, again.json()["status"]) == (201, "ready")
+    listed = (await client.get("/v1/sessions")).json()["items"]
+    assert sorted(each["name"] for each in listed) == ["broken-1", "broken-2", "fresh"]
+    assert await runtime.running() != []
+
+
+async def test_many_at_once_get_the_one_slot_that_is_left(
+    client: httpx.AsyncClient, opened: Opened, project: Project
+) -> None:
+    await opened("alpha")
+    await opened("beta")
+    paths = [str(project(f"wants-{n}")) for n in range(200)]
+    answers = await asyncio.gather(
+        *(client.post("/v1/sessions", json={"project_path": path}) for path in paths)
+    )
+    (admitted,) = [answer for answer in answers if answer.status_code == 201]
+    for answer in answers:
+        if answer is not admitted:
+            problem = refused(answer, 409, "session_limit_reached")
+            assert (problem["current"], problem["max"]) == (3, 3)
+            assert problem["detail"].startswith("3 of 3 sessions are open: alpha, beta, wants-")
+    assert len((await client.get("/v1/sessions")).json()["items"]) == 3
+
+
+async def test_many_at_once_open_one_project_once_by_all_its_names(
+    client: httpx.AsyncClient, runtime: ProcessRuntime, project: Project, base: Path
+) -> None:
+    real = project("alpha")
+    (base / "projects" / "link").symlink_to("alpha")
+    names = [str(real), f"{real}/", f"{base}/projects/link", f"{base}/projects/./link/."]
+    answers = await asyncio.gather(
+        *(client.post("/v1/sessions", json={"project_path": names[n % 4]}) for n in range(80))
+    )
+    (admitted,) = [answer for answer in answers if answer.status_code == 201]
+    others = [answer for answer in answers if answer is not admitted]
+    for answer in others:
+        problem = refused(answer, 409, "project_already_open")
+        assert problem["session_id"] == admitted.json()["id"]
 
 
 async def test_what_is_asked_wins_over_the_projects_own_settings(
@@ -143,6 +199,78 @@ async def test_two_projects_of_one_name_show_two_names(
     other.mkdir(parents=True)
     answer = await client.post("/v1/sessions", json={"project_path": str(other)})
     assert answer.json()["name"] == "alpha (2)"
+
+
+async def test_a_name_taken_by_another_session_is_numbered(
+    client: httpx.AsyncClient, opened: Opened
+) -> None:
+    first = await opened("alpha", name="mine")
+    second = await opened("beta", name="mine")
+    assert (first["name"], second["name"]) == ("mine", "mine (2)")
+    third = await opened("gamma")
+    url = f"/v1/sessions/{third['id']}"
+    assert (await client.patch(url, json={"name": "mine"})).json()["name"] == "mine (3)"
+    assert (await client.patch(url, json={"name": "mine (3)"})).json()["name"] == "mine (3)"
+
+
+async def test_names_follow_one_rule_for_new_and_renamed(
+    client: httpx.AsyncClient, opened: Opened, project: Project
+) -> None:
+    session = await opened("alpha")
+    for name, code in (
+        ("x" * 51, "name_too_long"),
+        ("  ", "invalid_name"),
+        ("a\x1b[2J", "invalid_name"),
+        ("a\u202eb", "invalid_name"),
+        ("a\u0000b", "invalid_name"),
+    ):
+        new = await client.post(
+            "/v1/sessions", json={"project_path": str(session["project_path"]), "name": name}
+        )
+        renamed = await client.patch(f"/v1/sessions/{session['id']}", json={"name": name})
+        assert refused(new, 422, code)["detail"] == refused(renamed, 422, code)["detail"]
+    for name in ("é" * 50, "名" * 50, "a 'quoted' \"name\"", "7"):
+        renamed = await client.patch(f"/v1/sessions/{session['id']}", json={"name": name})
+        assert renamed.json()["name"] == name
+
+
+async def test_a_model_that_lacks_its_key_is_told(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened("alpha")
+    url = f"/v1/sessions/{session['id']}"
+    for provider in ("google", "google", "ollama", "anthropic"):
+        assert (await client.patch(url, json={"config": {"provider": provider}})).is_success
+    told = [e.data for e in await store.events.read(session["id"], 0, 100) if e.type == "notice"]
+    assert [each["code"] for each in told] == ["model_not_configured"] * 2
+    assert "Set GEMINI_API_KEY for the worker." in told[0]["text"]
+    assert told[1]["text"].startswith("anthropic:claude-")
+    assert "ANTHROPIC_API_KEY" in told[1]["text"]
+
+
+async def test_a_project_may_name_a_provider_alone(
+    client: httpx.AsyncClient, runtime: ProcessRuntime, project: Project
+) -> None:
+    path, other = project("alpha"), project("beta")
+    (path / ".jido_code").mkdir()
+    (path / ".jido_code" / "settings.json").write_text('{"provider": "ollama", "theme": "light"}')
+    mine = (await client.post("/v1/sessions", json={"project_path": str(path)})).json()
+    assert (mine["config"]["provider"], mine["config"]["model"]) == ("ollama", "qwen3-coder")
+    assert mine["theme"] == "light"
+    theirs = (await client.post("/v1/sessions", json={"project_path": str(other)})).json()
+    assert (theirs["config"]["provider"], theirs["theme"]) == ("offline", None)
+
+
+async def test_only_an_unused_session_is_closed_when_that_is_asked(
+    client: httpx.AsyncClient, opened: Opened
+) -> None:
+    used, unused = await opened("alpha"), await opened("beta")
+    await client.post(f"/v1/sessions/{used['id']}/turns", json={"prompt": "hello"})
+    asked = {"save": "false", "only_empty": "true"}
+    answer = await client.delete(f"/v1/sessions/{used['id']}", params=asked)
+    refused(answer, 409, "session_not_empty")
+    assert (await client.get(f"/v1/sessions/{used['id']}")).json()["status"] == "ready"
+    assert (await client.delete(f"/v1/sessions/{unused['id']}", params=asked)).status_code == 204
 
 
 async def test_changes_merge_and_zero_counts(client: httpx.AsyncClient, opened: Opened) -> None:

@@ -113,6 +113,26 @@ async def test_a_thousand_claims_of_one_path_admit_one(store: Store) -> None:
     assert sum(isinstance(o, ProjectAlreadyOpen) for o in outcomes) == 199
 
 
+async def test_one_directory_by_two_real_paths_is_open_once(store: Store) -> None:
+    async def claim(path: str, place: str) -> Session:
+        session = a_session(path)
+        story = [created(session)]
+        return await store.sessions.claim(session, an_intent(session), 10, story, place=place)
+
+    paths = ("/p/here", "/q/mounted")
+    outcomes = await asyncio.gather(
+        *(claim(paths[n % 2], "8:77") for n in range(100)), return_exceptions=True
+    )
+    (winner,) = [each for each in outcomes if isinstance(each, Session)]
+    refused = [each for each in outcomes if isinstance(each, ProjectAlreadyOpen)]
+    assert len(refused) == 99
+    assert {each.extra["session_id"] for each in refused} == {winner.id}
+    assert f"“{winner.name}” ({winner.id[:8]})" in refused[0].detail
+    await claim("/q/other", "8:78")
+    await store.sessions.remove(winner.id, [])
+    await claim("/q/mounted", "8:77")
+
+
 @pytest.mark.parametrize("session_id", [NOBODY, "", "x:events", "../../etc", "*"])
 async def test_an_unknown_session_is_not_found(store: Store, session_id: str) -> None:
     with pytest.raises(SessionNotFound):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.supervisor.inspection import Inspector, Places, inspect, verify
 from orchestrator.supervisor.project_settings import MAX_PROJECT_SETTINGS_BYTES
+from tests.architecture.source_files import ROOT
+from tests.support.requirements import require
 
 
 @pytest.fixture
@@ -53,6 +58,7 @@ def test_an_ordinary_project(project: Path, places: Places) -> None:
     status = project.stat()
     assert inspect(f"{project}/", places) == {
         "real_path": str(project),
+        "place": f"{status.st_dev}:{status.st_ino}",
         "owner_uid": status.st_uid,
         "owner_gid": status.st_gid,
         "language": "typescript",
@@ -281,3 +287,98 @@ class TestVerification:
         project.rmdir()
         with pytest.raises(ProjectPathNotFound):
             verify(str(project), 0, 0, places)
+
+
+def _state(directory: Path) -> list[tuple[str, int, int]]:
+    """What any write would change: names, and when directories and files changed."""
+    found = []
+    for path in [directory, *sorted(directory.rglob("*"))]:
+        status = path.lstat()
+        found.append((str(path), status.st_mtime_ns, status.st_ctime_ns))
+    return found
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o500])
+def test_looking_leaves_no_trace(project: Path, places: Places, mode: int) -> None:
+    (project / ".git").mkdir()
+    (project / ".jido_code").mkdir()
+    (project / ".jido_code/settings.json").write_text('{"temperature": 0.5}')
+    project.chmod(mode)
+    before = _state(project)
+    status = project.stat()
+    assert inspect(str(project), places)["settings"] == {"temperature": 0.5}
+    verify(str(project), status.st_uid, status.st_gid, places)
+    assert _state(project) == before
+    project.chmod(0o700)
+    (project / "probe").touch()
+    assert _state(project) != before, "the control: a probe would have been seen"
+
+
+def test_every_way_to_a_directory_leads_to_one_place(
+    project: Path, roots: Path, places: Places
+) -> None:
+    (roots / "link").symlink_to("project")
+    (roots / "chain").symlink_to(roots / "link")
+    (roots / "other/deep").mkdir(parents=True)
+    (roots / "other/up").symlink_to("../project")
+    ways = ("project/", "/project", "link", "chain/.", "other/up", "other/deep/../../project")
+    found = [inspect(f"{roots}/{way}", places) for way in ways]
+    assert {each["real_path"] for each in found} == {str(project)}
+    assert {each["place"] for each in found} == {found[0]["place"]}
+    assert inspect(str(roots / "other"), places)["place"] != found[0]["place"]
+
+
+_LOOK = """
+import encodings.idna, json, os, sys
+from orchestrator.domain.errors import JidoError
+from orchestrator.supervisor.inspection import Places, inspect
+user, roots, *paths = sys.argv[1:]
+if user != "root":
+    os.setgroups([])
+    os.setgid(int(user))
+    os.setuid(int(user))
+for path in paths:
+    try:
+        found = inspect(path, Places((roots,), "/nowhere", ()))
+        print(json.dumps([found["real_path"], found["place"]]))
+    except JidoError as error:
+        print(json.dumps(error.code))
+"""
+
+
+def _look(*paths: str, user: str = "root", before: Sequence[str] = ()) -> list[Any]:
+    """Look in a process of its own: at `paths`, the first of which is the root of projects."""
+    done = subprocess.run(
+        [*before, sys.executable, "-c", _LOOK, user, *paths],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_directory_mounted_twice_is_one_place(project: Path, roots: Path) -> None:
+    require(os.getuid() == 0, "Mounting needs root.")
+    (roots / "mounted").mkdir()
+    mount = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    before = ["unshare", "-m", "sh", "-c", mount, "sh", str(project), f"{roots}/mounted"]
+    one, other = _look(str(roots), str(project), f"{roots}/mounted", before=before)
+    assert (one[0], other[0]) == (str(project), f"{roots}/mounted")
+    assert one[1] == other[1]
+
+
+def test_what_cannot_be_reached_is_refused_by_where_it_lies(roots: Path) -> None:
+    require(os.getuid() == 0, "Becoming somebody else needs root.")
+    readable = [*roots.parents, roots]
+    modes = {path: path.stat().st_mode for path in readable if path.stat().st_uid == 0}
+    (roots / "closed/inside").mkdir(parents=True)
+    (roots / "closed").chmod(0o700)
+    outside = roots.parent / "outside"
+    (outside / "inside").mkdir(parents=True)
+    outside.chmod(0o700)
+    try:
+        for path, mode in modes.items():
+            path.chmod(mode | 0o055)
+        found = _look(str(roots), f"{roots}/closed/inside", f"{outside}/inside", user="65534")
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+    assert found == ["project_path_permission_denied", "project_path_not_allowed"]
