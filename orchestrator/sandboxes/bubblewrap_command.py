@@ -16,7 +16,13 @@ from typing import Final
 
 from orchestrator.sandboxes.bubblewrap_support import INSIDE, Support
 from orchestrator.sandboxes.cgroups import Group
-from orchestrator.sandboxes.interior import MAX_OPEN_FILES, allowance, environment
+from orchestrator.sandboxes.interior import (
+    HIDDEN_PROC,
+    MAX_OPEN_FILES,
+    READ_ONLY_PROC,
+    allowance,
+    environment,
+)
 from orchestrator.sandboxes.project_layout import Layout
 from orchestrator.sandboxes.runtime import SandboxSpec
 
@@ -33,39 +39,6 @@ _SETTINGS: Final = (
     "/etc/ssl/certs",
 )
 """Of the host's settings only these, which hold no secret, are shown."""
-
-_READ_ONLY_PROC: Final = (
-    "acpi",
-    "asound",
-    "bus",
-    "cpu",
-    "driver",
-    "fs",
-    "irq",
-    "mtrr",
-    "pressure",
-    "scsi",
-    "sys",
-    "tty",
-)
-"""Where a file's owner, root, may change the machine without any capability."""
-
-_HIDDEN_PROC: Final = (
-    "config.gz",
-    "kallsyms",
-    "kcore",
-    "key-users",
-    "keys",
-    "kmsg",
-    "kpagecgroup",
-    "kpagecount",
-    "kpageflags",
-    "latency_stats",
-    "sched_debug",
-    "slabinfo",
-    "sysrq-trigger",
-    "timer_list",
-)
 
 _USER_NAMESPACES_COUNT_ALONE: Final = (5, 14)
 """Kernel from which the limit of processes counts those of the sandbox only."""
@@ -126,9 +99,9 @@ def system() -> list[str]:
         elif os.path.isdir(path):
             options += ["--ro-bind", path, path]
     options += ["--proc", "/proc", "--dev", "/dev", "--dir", "/tmp", "--dir", "/run"]
-    for name in _present("/proc", _READ_ONLY_PROC):
+    for name in _present("/proc", READ_ONLY_PROC):
         options += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
-    for name in _present("/proc", _HIDDEN_PROC):
+    for name in _present("/proc", HIDDEN_PROC):
         options += ["--ro-bind", "/dev/null", f"/proc/{name}"]
     return options
 

@@ -80,6 +80,12 @@ class DockerRuntime:
                 "The engine runs rootless: users inside are not the users outside, so files "
                 "would change owner. Use a rootful engine or JIDO_RUNTIME=bubblewrap."
             )
+        if not facts.filters_calls:
+            raise RuntimeUnavailable(
+                "The engine filters no system calls (its kernel or build has no seccomp), so its "
+                "containers would be open to the kernel. Use an engine that does, or "
+                "JIDO_RUNTIME=bubblewrap."
+            )
         await self._containers.require_image(self._image)
 
     async def require_oci_runtime(self, name: str | None) -> None:
@@ -97,7 +103,7 @@ class DockerRuntime:
             facts = await self._containers.facts()
             _require_supported(spec, facts)
             layout = await self._prepare(spec, facts)
-            arguments = session_container(spec, layout, user_namespaces=facts.user_namespaces)
+            arguments = session_container(spec, layout, facts.traits)
             try:
                 container_id = await self._containers.create(arguments)
                 await self._containers.start(container_id)
@@ -180,7 +186,7 @@ class DockerRuntime:
 
     async def _prepare_inside(self, spec: SandboxSpec, facts: EngineFacts) -> None:
         program = inspect.getsource(project_layout)
-        arguments = preparation_container(spec, program, user_namespaces=facts.user_namespaces)
+        arguments = preparation_container(spec, program, facts.traits)
         container_id = await self._containers.create(arguments)
         try:
             await self._containers.start(container_id)

@@ -6,12 +6,17 @@ words. Refuses anything not listed here; there are no free-form options.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from docker.types import HostConfig, LogConfig, Mount, Ulimit
 
+from orchestrator.sandboxes.docker_filter import filter_profile
 from orchestrator.sandboxes.interior import (
+    HIDDEN_PROC,
+    HIDDEN_SYS,
     MAX_OPEN_FILES,
+    READ_ONLY_PROC,
     SEARCH_PATH,
     allowance,
     environment,
@@ -39,11 +44,20 @@ RELAY: Final = [
 """Copies a command's streams to the tool server, trying for 20 s while that starts."""
 
 
-def session_container(
-    spec: SandboxSpec, layout: Layout, *, user_namespaces: bool
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """What of an engine decides how it is told to confine a container."""
+
+    user_namespaces: bool = False
+    """Whether it shifts the users of containers unless told otherwise."""
+
+    filter_of_its_own: bool = False
+    """Whether its owner gave it a system call filter; that one is kept then."""
+
+
+def session_container(spec: SandboxSpec, layout: Layout, traits: EngineTraits) -> dict[str, Any]:
     """Return the arguments of `create_container` for a session's sandbox."""
-    host = host_config(spec, project_mounts(spec, layout), user_namespaces=user_namespaces)
+    host = host_config(spec, project_mounts(spec, layout), traits)
     if spec.limits.network == "open":
         host["NetworkMode"] = "bridge"
     return {
@@ -61,13 +75,11 @@ def _arguments(spec: SandboxSpec) -> list[str]:
     return [*words, "--allowance", allowance(spec)]
 
 
-def preparation_container(
-    spec: SandboxSpec, program: str, *, user_namespaces: bool
-) -> dict[str, Any]:
+def preparation_container(spec: SandboxSpec, program: str, traits: EngineTraits) -> dict[str, Any]:
     """Return the arguments for the short container that prepares a project as its owner."""
     mounts = [_bind(spec.project_path, read_only=False)]
     return {
-        **_process(spec, host_config(spec, mounts, user_namespaces=user_namespaces)),
+        **_process(spec, host_config(spec, mounts, traits)),
         "entrypoint": [*PYTHON, "-c"],
         "command": [program, spec.project_path],
         "labels": {PREPARATION_LABEL: spec.session_id, INSTANCE_LABEL: spec.instance_id},
@@ -75,7 +87,7 @@ def preparation_container(
     }
 
 
-def _process(spec: SandboxSpec, host: HostConfig) -> dict[str, Any]:
+def _process(spec: SandboxSpec, host: dict[str, Any]) -> dict[str, Any]:
     return {
         "image": spec.image,
         "host_config": host,
@@ -102,10 +114,10 @@ def _bind(path: str, *, read_only: bool) -> Mount:
     return Mount(path, path, type="bind", read_only=read_only, propagation="rprivate")
 
 
-def host_config(spec: SandboxSpec, mounts: list[Mount], *, user_namespaces: bool) -> HostConfig:
+def host_config(spec: SandboxSpec, mounts: list[Mount], traits: EngineTraits) -> dict[str, Any]:
     """Return the engine's settings that confine a container; `mounts` is all it sees."""
     limits = spec.limits
-    return HostConfig(
+    settings = HostConfig(
         version="1.41",
         mounts=mounts,
         tmpfs=temporary_file_systems(spec),
@@ -114,9 +126,9 @@ def host_config(spec: SandboxSpec, mounts: list[Mount], *, user_namespaces: bool
         ipc_mode="none",
         cgroupns="private",
         # The owner's number must mean the owner, also where the engine shifts users.
-        userns_mode="host" if user_namespaces else None,
+        userns_mode="host" if traits.user_namespaces else None,
         cap_drop=["ALL"],
-        security_opt=["no-new-privileges:true"],
+        security_opt=["no-new-privileges:true", *_system_call_filter(traits)],
         pids_limit=limits.pids,
         mem_limit=limits.memory_bytes,
         memswap_limit=limits.memory_bytes,
@@ -129,12 +141,28 @@ def host_config(spec: SandboxSpec, mounts: list[Mount], *, user_namespaces: bool
         log_config=LogConfig(type="none"),
         runtime=spec.oci_runtime,
     )
+    hidden = [f"/proc/{name}" for name in HIDDEN_PROC] + [f"/sys/{name}" for name in HIDDEN_SYS]
+    return {
+        **settings,
+        # These replace the engine's own lists, so they hold what those hold, and more.
+        "MaskedPaths": [*hidden, "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/scsi"],
+        # The first generation of control groups lies in a file system that is root's to write.
+        "ReadonlyPaths": [*(f"/proc/{name}" for name in READ_ONLY_PROC), "/sys/fs/cgroup"],
+    }
+
+
+def _system_call_filter(traits: EngineTraits) -> list[str]:
+    return [] if traits.filter_of_its_own else [f"seccomp={filter_profile()}"]
 
 
 def temporary_file_systems(spec: SandboxSpec) -> dict[str, str]:
-    """Return mount points and options: the message queues closed, /tmp and /dev/shm if asked."""
+    """Return mount points and options: what is closed, and /tmp and /dev/shm if asked."""
     # Without a mount of ours the engine leaves /dev/mqueue writable.
     systems = {"/dev/mqueue": "ro,nosuid,nodev,noexec,size=4k,mode=0555"}
+    if spec.owner_uid == 0:
+        # The engine's /dev is root's to write. This one is not, and has no terminals:
+        # an engine mounts nothing of its own beneath a /dev that it was given.
+        systems["/dev"] = "ro,nosuid,dev,noexec,size=64k,mode=0755"
     if spec.limits.tmpfs_bytes > 0:
         options = f"rw,nosuid,nodev,exec,size={spec.limits.tmpfs_bytes},mode=1777"
         systems["/tmp"] = options

@@ -15,7 +15,12 @@ from typing import Any, Final
 
 import docker
 
-from orchestrator.sandboxes.docker_container import INSTANCE_LABEL, RELAY, SESSION_LABEL
+from orchestrator.sandboxes.docker_container import (
+    INSTANCE_LABEL,
+    RELAY,
+    SESSION_LABEL,
+    EngineTraits,
+)
 from orchestrator.sandboxes.docker_engine import Engine, EngineConflict, EngineNotFound
 from orchestrator.sandboxes.docker_stream import ExecStream, StreamBroken, open_exec
 from orchestrator.sandboxes.image_sources import SOURCES_LABEL, sources_digest
@@ -37,11 +42,14 @@ class EngineFacts:
     oci_runtimes: frozenset[str]
     """Names of the OCI runtimes that are registered with it."""
 
-    user_namespaces: bool
-    """Whether it shifts the users of containers unless told otherwise."""
+    traits: EngineTraits
+    """What decides how it is told to confine a container."""
 
     rootless: bool
     """Whether it runs as an ordinary user."""
+
+    filters_calls: bool
+    """Whether it can filter system calls at all."""
 
 
 class Containers:
@@ -57,12 +65,7 @@ class Containers:
         """Ask the engine about itself, once."""
         if self._facts is None:
             info = await self._engine.call(lambda client: client.info())
-            options = info.get("SecurityOptions") or []
-            self._facts = EngineFacts(
-                frozenset(info.get("Runtimes") or {}),
-                any(option.startswith("name=userns") for option in options),
-                any(option.startswith("name=rootless") for option in options),
-            )
+            self._facts = _facts(info)
         return self._facts
 
     async def require_image(self, image: str) -> None:
@@ -161,6 +164,19 @@ class Containers:
             return await open_exec(self._engine.address, self._engine.version, exec_id)
         except (EngineNotFound, EngineConflict, StreamBroken, OSError) as error:
             raise SandboxStartFailed(f"The sandbox cannot be reached: {error}.") from error
+
+
+def _facts(info: dict[str, Any]) -> EngineFacts:
+    options = [str(each) for each in info.get("SecurityOptions") or []]
+    names = {each.partition(",")[0] for each in options}
+    profiles = [
+        each.partition("profile=")[2] for each in options if each.startswith("name=seccomp")
+    ]
+    # A profile of the engine's owner is named by its file.
+    own_filter = any(each.startswith("/") for each in profiles)
+    traits = EngineTraits("name=userns" in names, own_filter)
+    runtimes = frozenset(info.get("Runtimes") or {})
+    return EngineFacts(runtimes, traits, "name=rootless" in names, bool(profiles))
 
 
 def _image_missing(image: str) -> ImageMissing:

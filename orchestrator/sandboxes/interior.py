@@ -14,6 +14,57 @@ MAX_OPEN_FILES: Final = 4096
 SEARCH_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 """Where a sandbox looks for programs."""
 
+READ_ONLY_PROC: Final = (
+    "acpi",
+    "asound",
+    "bus",
+    "cpu",
+    "driver",
+    "fs",
+    "irq",
+    "mtrr",
+    "pressure",
+    "scsi",
+    "sys",
+    "tty",
+)
+"""Places of /proc where a file's owner, root, may change the machine without any capability."""
+
+HIDDEN_PROC: Final = (
+    "buddyinfo",
+    "config.gz",
+    "iomem",
+    "ioports",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "pagetypeinfo",
+    "sched_debug",
+    "slabinfo",
+    "sysrq-trigger",
+    "timer_list",
+    "timer_stats",
+    "vmallocinfo",
+)
+"""Files of /proc that tell of the kernel or of others, some of them to root alone."""
+
+HIDDEN_SYS: Final = (
+    "devices/virtual/powercap",
+    "firmware",
+    "fs/bpf",
+    "kernel/debug",
+    "kernel/notes",
+    "kernel/security",
+    "kernel/tracing",
+)
+"""The same beneath /sys, where a runtime shows it at all."""
+
 
 def sandbox_name(instance_id: str, session_id: str) -> str:
     """Return the name of a session's container or control group."""

@@ -2,7 +2,9 @@
 
 Owns which calls are refused and how. It is a list of refusals, not of permissions:
 what an unprivileged process may do is left to it, what reaches into the kernel's
-wide or young corners is not. Refuses foreign architectures as a whole.
+wide or young corners is not, nor is making a program that runs as its owner: whoever
+started it outside would be the owner then. Refuses foreign architectures as a whole,
+and every call younger than this list.
 """
 
 from __future__ import annotations
@@ -25,14 +27,22 @@ _KILL_PROCESS: Final = 0x80000000
 
 _OFFSET_NUMBER: Final = 0
 _OFFSET_ARCHITECTURE: Final = 4
-_OFFSET_ARGUMENT_0: Final = 16
-_OFFSET_ARGUMENT_1: Final = 24
+_OFFSET_ARGUMENTS: Final = 16
 
-_NEW_NAMESPACE_FLAGS: Final = 0x7E020000
+NEW_NAMESPACE_FLAGS: Final = 0x7E020000
 """CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID and NET."""
 
-_SOCKET_FAMILIES: Final = (1, 2, 10, 16)
+SOCKET_FAMILIES: Final = (1, 2, 10, 16)
 """AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; AF_VSOCK would reach the hypervisor."""
+
+SET_IDENTITY_BITS: Final = 0o6000
+"""The bits of a mode by which a program runs as its owner or its group."""
+
+CREATING: Final = 0o20000100
+"""O_CREAT and O_TMPFILE: only with one of them does opening use a mode."""
+
+_YOUNGEST_CALL: Final = 469
+"""Greatest call number that was looked at; what came later is not there."""
 
 _TERMINAL_INJECTION: Final = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX: typing into somebody's terminal."""
@@ -54,6 +64,7 @@ _SAME_EVERYWHERE: Final = {
     "process_madvise": 440,
     "mount_setattr": 442,
     "quotactl_fd": 443,
+    "set_mempolicy_home_node": 450,
     "statmount": 457,
     "listmount": 458,
     "open_tree_attr": 467,
@@ -84,6 +95,8 @@ _X86_64: Final = {
     "quotactl": 179,
     "lookup_dcookie": 212,
     "clock_settime": 227,
+    "mbind": 237,
+    "set_mempolicy": 238,
     "kexec_load": 246,
     "add_key": 248,
     "request_key": 249,
@@ -132,6 +145,8 @@ _AARCH64: Final = {
     "keyctl": 219,
     "swapon": 224,
     "swapoff": 225,
+    "mbind": 235,
+    "set_mempolicy": 237,
     "migrate_pages": 238,
     "move_pages": 239,
     "perf_event_open": 241,
@@ -160,15 +175,39 @@ class Architecture:
     socketpair: int
     ioctl: int
     refused: dict[str, int]
+    modes: dict[int, int]
+    """Calls that set a mode, and its place among the arguments."""
+    creates: dict[int, tuple[int, int]]
+    """Calls that may make a file: places of their flags and of the mode."""
     clone3: int = 435
+    openat2: int = 437
     has_x32: bool = False
 
 
 ARCHITECTURES: Final = {
     "x86_64": Architecture(
-        0xC000003E, 56, 41, 53, 16, {**_SAME_EVERYWHERE, **_X86_64}, has_x32=True
+        0xC000003E,
+        clone=56,
+        socket=41,
+        socketpair=53,
+        ioctl=16,
+        refused={**_SAME_EVERYWHERE, **_X86_64},
+        # chmod, fchmod, fchmodat, fchmodat2, creat, mknod, mknodat
+        modes={90: 1, 91: 1, 268: 2, 452: 2, 85: 1, 133: 1, 259: 2},
+        creates={2: (1, 2), 257: (2, 3)},
+        has_x32=True,
     ),
-    "aarch64": Architecture(0xC00000B7, 220, 198, 199, 29, {**_SAME_EVERYWHERE, **_AARCH64}),
+    "aarch64": Architecture(
+        0xC00000B7,
+        clone=220,
+        socket=198,
+        socketpair=199,
+        ioctl=29,
+        refused={**_SAME_EVERYWHERE, **_AARCH64},
+        # fchmod, fchmodat, fchmodat2, mknodat
+        modes={52: 1, 53: 2, 452: 2, 33: 2},
+        creates={56: (2, 3)},
+    ),
 }
 
 
@@ -193,14 +232,23 @@ def filter_program(machine: str | None = None) -> bytes:
     ]
     if architecture.has_x32:
         program += [_instruction(_JUMP_GREATER_EQUAL, _X32_BIT, 0, 1), _refuse(errno.ENOSYS)]
+    program += [
+        _instruction(_JUMP_GREATER_EQUAL, _YOUNGEST_CALL + 1, 0, 1),
+        _refuse(errno.ENOSYS),
+    ]
     for number in sorted(architecture.refused.values()):
         program += [_instruction(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
-    # Its flags lie in memory the filter cannot read; libraries fall back to clone.
-    program += [_instruction(_JUMP_EQUAL, architecture.clone3, 0, 1), _refuse(errno.ENOSYS)]
-    program += _refuse_flags(architecture.clone, _NEW_NAMESPACE_FLAGS)
-    program += _allow_only(architecture.socket, _SOCKET_FAMILIES)
-    program += _allow_only(architecture.socketpair, _SOCKET_FAMILIES)
-    program += _refuse_values(architecture.ioctl, _OFFSET_ARGUMENT_1, _TERMINAL_INJECTION)
+    # What these take lies in memory the filter cannot read; libraries fall back.
+    for number in (architecture.clone3, architecture.openat2):
+        program += [_instruction(_JUMP_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
+    program += _refuse_bits(architecture.clone, 0, NEW_NAMESPACE_FLAGS)
+    for number, place in architecture.modes.items():
+        program += _refuse_bits(number, place, SET_IDENTITY_BITS)
+    for number, (flags, mode) in architecture.creates.items():
+        program += _refuse_bits(number, mode, SET_IDENTITY_BITS, only_with=(flags, CREATING))
+    program += _allow_only(architecture.socket, SOCKET_FAMILIES)
+    program += _allow_only(architecture.socketpair, SOCKET_FAMILIES)
+    program += _refuse_values(architecture.ioctl, 1, _TERMINAL_INJECTION)
     program.append(_instruction(_RETURN, _ALLOW))
     return b"".join(program)
 
@@ -213,14 +261,28 @@ def _refuse(number: int) -> bytes:
     return _instruction(_RETURN, _ERROR | number)
 
 
-def _refuse_flags(call: int, mask: int) -> list[bytes]:
-    return [
-        _instruction(_JUMP_EQUAL, call, 0, 4),
-        _instruction(_LOAD, _OFFSET_ARGUMENT_0),
+def _argument(place: int) -> bytes:
+    """Load the low half of an argument; the kernel's words for these are no wider."""
+    return _instruction(_LOAD, _OFFSET_ARGUMENTS + 8 * place)
+
+
+def _refuse_bits(
+    call: int, place: int, mask: int, only_with: tuple[int, int] | None = None
+) -> list[bytes]:
+    """Refuse `call` when its argument at `place` has one of the bits.
+
+    `only_with` is another argument's place and the bits of which it must have one.
+    """
+    body = [
+        _argument(place),
         _instruction(_JUMP_SET, mask, 0, 1),
         _refuse(errno.EPERM),
         _instruction(_RETURN, _ALLOW),
     ]
+    if only_with is not None:
+        other, bits = only_with
+        body = [_argument(other), _instruction(_JUMP_SET, bits, 0, 3), *body]
+    return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
 
 
 def _allow_only(call: int, values: tuple[int, ...]) -> list[bytes]:
@@ -230,14 +292,14 @@ def _allow_only(call: int, values: tuple[int, ...]) -> list[bytes]:
         _instruction(_JUMP_EQUAL, value, len(values) - place, 0)
         for place, value in enumerate(values)
     ]
-    body = [_instruction(_LOAD, _OFFSET_ARGUMENT_0), *tests, _refuse(errno.EPERM)]
+    body = [_argument(0), *tests, _refuse(errno.EPERM)]
     body.append(_instruction(_RETURN, _ALLOW))
     return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
 
 
-def _refuse_values(call: int, offset: int, values: tuple[int, ...]) -> list[bytes]:
-    """Refuse `call` when the argument at `offset` is one of `values`."""
-    body = [_instruction(_LOAD, offset)]
+def _refuse_values(call: int, place: int, values: tuple[int, ...]) -> list[bytes]:
+    """Refuse `call` when the argument at `place` is one of `values`."""
+    body = [_argument(place)]
     for value in values:
         body += [_instruction(_JUMP_EQUAL, value, 0, 1), _refuse(errno.EPERM)]
     body.append(_instruction(_RETURN, _ALLOW))

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.ids import new_id
-from orchestrator.sandboxes.docker_container import SESSION_LABEL, session_container
+from orchestrator.sandboxes.docker_container import (
+    SESSION_LABEL,
+    EngineTraits,
+    session_container,
+)
 from orchestrator.sandboxes.mounts import prepare_as_owner
 from orchestrator.sandboxes.runtime import SandboxLimits, SandboxSpec
 from orchestrator.settings import Settings, parse_size
@@ -52,7 +56,7 @@ async def bare_run(settings: Settings, project: Path, command: list[str]) -> lis
         ),
     )
     layout = await prepare_as_owner(spec)
-    described = session_container(spec, layout, user_namespaces=False)
+    described = session_container(spec, layout, EngineTraits())
     return ["docker", "run", "--rm", "--label", LABEL, *_flags(described), spec.image, *command]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.sandboxes.docker import DockerRuntime
+from orchestrator.sandboxes.docker_filter import filter_profile
 from orchestrator.sandboxes.runtime_errors import (
     ImageMissing,
     OciRuntimeMissing,
@@ -64,7 +65,7 @@ async def test_the_container_carries_every_flag(sandboxes: Sandboxes) -> None:
     assert host["ReadonlyRootfs"] is True
     assert host["CapDrop"] == ["ALL"]
     assert host["CapAdd"] is None
-    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true", f"seccomp={filter_profile()}"]
     assert (host["NetworkMode"], host["IpcMode"]) == ("none", "none")
     assert host["Memory"] == host["MemorySwap"] == LIMITS.memory_bytes
     assert (host["PidsLimit"], host["NanoCpus"]) == (LIMITS.pids, 2_000_000_000)

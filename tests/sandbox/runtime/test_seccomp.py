@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import pytest
 
@@ -29,6 +30,11 @@ def verdict(program: bytes, audit: int, number: int, *arguments: int) -> int:
         place += jump_true if truth else jump_false
 
 
+def at(place: int, value: int, others: Sequence[int] = (0,) * 6) -> list[int]:
+    """Arguments of a call with one of them given."""
+    return [*others[:place], value, *others[place + 1 :]]
+
+
 @pytest.mark.parametrize("machine", sorted(ARCHITECTURES))
 def test_verdicts(machine: str) -> None:
     known, program = ARCHITECTURES[machine], filter_program(machine)
@@ -46,6 +52,19 @@ def test_verdicts(machine: str) -> None:
         assert verdict(program, audit, known.socketpair, family) == PERMISSION
     assert verdict(program, audit, known.ioctl, 0, 0x5412) == PERMISSION
     assert verdict(program, audit, known.ioctl, 0, 0x5401) == ALLOW
+    for number, place in known.modes.items():
+        assert verdict(program, audit, number, *at(place, 0o100755)) == ALLOW
+        assert verdict(program, audit, number, *at(place, 0o104755)) == PERMISSION
+        assert verdict(program, audit, number, *at(place, 0o102755)) == PERMISSION
+    for number, (flags, mode) in known.creates.items():
+        for creating in (0o100, 0o20200000):
+            made = at(flags, creating)
+            assert verdict(program, audit, number, *at(mode, 0o4755, made)) == PERMISSION
+            assert verdict(program, audit, number, *at(mode, 0o755, made)) == ALLOW
+        # Without making a file the mode is not read, whatever lies there.
+        assert verdict(program, audit, number, *at(mode, 0o4755)) == ALLOW
+    assert verdict(program, audit, known.openat2) == NO_CALL
+    assert verdict(program, audit, 500) == NO_CALL
     assert verdict(program, audit, 0) == ALLOW
     assert verdict(program, 0x40000003, 0) == KILL
 
