@@ -68,7 +68,12 @@ PROBES = (
     ),
     Probe("compare-processes", "syscall('kcmp', os.getpid(), 1, 0, 0, 0)", "EPERM", "privileged"),
     Probe("slow-a-process", "os.setpriority(os.PRIO_PROCESS, HOST_PID, 5)", "ESRCH", "host"),
-    Probe("limit-a-process", "resource.prlimit(HOST_PID, resource.RLIMIT_CORE)", "ESRCH", "host"),
+    Probe(
+        "limit-a-process",
+        "resource.prlimit(HOST_PID, resource.RLIMIT_CORE)",
+        "ESRCH",
+        "host-processes",
+    ),
     Probe("bind-a-process", "os.sched_setaffinity(HOST_PID, {0})", "ESRCH", "host"),
     Probe("signal-its-group", "os.killpg(os.getpgid(HOST_PID), 0)", "ESRCH", "host"),
     Probe(
