@@ -73,6 +73,10 @@ class SandboxCalls(Calls):
             "POST", path, {"script": script, "reset": reset}, timeout_s=START_TIMEOUT_S
         )
 
+    async def tools(self, session_id: str) -> list[Json]:
+        """Return the project's own tools, those that are not trusted included."""
+        return fields.objects(await self.get(f"/v1/sessions/{quote(session_id)}/tools"), "items")
+
     async def execute(self, session_id: str, command: str) -> AsyncIterator[tuple[str, str, int]]:
         """Run a command; yields (stream, text, 0) and at last ("exit", "", code)."""
         path = f"/v1/sessions/{quote(session_id)}/exec"

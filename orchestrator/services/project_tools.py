@@ -91,8 +91,10 @@ class Declared:
         if not self.refusals:
             return None
         named = ", ".join(f"{file_of(r.name)} ({r.reason})" for r in self.refusals)
+        # A project that merely brings tools along is no cause for alarm.
+        is_new = all(refusal.reason == NOT_TRUSTED for refusal in self.refusals)
         return notice(
-            "warning",
+            "info" if is_new else "warning",
             "project_tools_not_loaded",
             f"Tools of the project that were not loaded: {named}. Look at them and accept them "
             f"with `jido trust {shlex.quote(self.loaded.project_path)}`; that counts from the next "

@@ -75,6 +75,7 @@ class ScriptedApi:
         self.saved: list[SavedSession] = []
         self.files: list[str] = ["README.md", "src/app.py", "src/with blank.txt"]
         self.diff: Json = {"files": [], "text": "", "truncated": False}
+        self.tools: list[Json] = []
         self.requests: list[Request] = []
         self.refusals: dict[tuple[str, str], Refusal] = {}
         """By method and last part of the path; stays until taken out."""
@@ -312,6 +313,8 @@ class ScriptedApi:
                 return 200, _page([{"path": name, "score": 1.0} for name in names])
             case "GET", ["sessions", _, "diff"]:
                 return 200, self.diff
+            case "GET", ["sessions", _, "tools"]:
+                return 200, _page(self.tools)
             case "POST", ["sessions", _, "lua"]:
                 value = {
                     "ok": True,

@@ -236,6 +236,26 @@ async def test_hands_in_the_sandbox(api: ScriptedApi, open_table: Table) -> None
     assert "/shell CMD" in await table.run("/shell")
 
 
+async def test_the_projects_own_tools(api: ScriptedApi, open_table: Table) -> None:
+    table = open_table
+    assert "no tools of its own" in await table.run("/lua --tools")
+    api.tools = [
+        {"name": "count", "trusted": True, "description": "Counts\x1b[2J |.", "reason": None},
+        {"name": "new", "trusted": False, "description": None, "reason": "Run `jido trust /p`."},
+        {"name": "bad", "trusted": True, "description": None, "reason": "Mend it."},
+    ]
+    for line in ("/lua --tools", "/lua tools"):
+        shown = await table.run(line)
+        assert "| count | trusted | Counts" in shown
+        assert "\\|." in shown
+        assert "\x1b" not in shown
+        assert "| new | not trusted | Run \\`jido trust /p\\`." in shown
+        assert "| bad | not usable | Mend it. |" in shown
+    active = table.workspace.active
+    assert active is not None
+    assert not [i for i in active.transcript.items if isinstance(i, ShellRun)]
+
+
 async def test_the_client_itself(api: ScriptedApi, open_table: Table, tmp_path: Path) -> None:
     table = open_table
     assert "| session |" in await table.run("/cost")

@@ -77,7 +77,12 @@ COMMANDS: Final = (
         "config", "[key value]", "show or change the configuration", models.config, CONFIG_KEYS
     ),
     Command("shell", "CMD", "run a command in the sandbox (also !CMD)", sandbox.shell),
-    Command("lua", "[--reset] SCRIPT", "run a Lua script in the sandbox", sandbox.lua),
+    Command(
+        "lua",
+        "[--reset] SCRIPT | --tools",
+        "run a Lua script in the sandbox; list the project's own tools",
+        sandbox.lua,
+    ),
     Command("diff", "", "what changed since the session began", sandbox.diff),
     Command("cost", "", "tokens and money", client.cost),
     Command(

@@ -13,6 +13,8 @@ from typing import Any
 from tui.client import Refused, Unreachable
 from tui.commands.desk import Desk
 from tui.commands.parse import Line, UsageError
+from tui.commands.tools import WORDS as TOOL_WORDS
+from tui.commands.tools import tools
 from tui.state import fields
 from tui.state.items import Patch
 from tui.state.outcomes import RunEnded, RunOutput, RunStarted, Shown
@@ -46,8 +48,12 @@ async def lua(desk: Desk, line: Line) -> None:
     if not line.rest:
         raise UsageError(
             "/lua SCRIPT, for example /lua return jido.list_dir('.'). "
-            "/lua --reset [SCRIPT] forgets what earlier scripts set."
+            "/lua --reset [SCRIPT] forgets what earlier scripts set, "
+            "/lua --tools lists the project's own tools."
         )
+    if line.rest.strip() in TOOL_WORDS:
+        await tools(desk)
+        return
     first, _, rest = line.rest.partition(" ")
     reset = first == "--reset"
     script = rest if reset else line.rest

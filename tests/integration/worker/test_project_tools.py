@@ -102,7 +102,7 @@ async def test_the_model_sees_a_tool_only_when_it_is_trusted(scene: Scene) -> No
         assert (await scene.turn()).status == "completed"
         assert set(scene.offered()) == own
     (notice,) = await scene.told("notice")
-    assert (notice["level"], notice["code"]) == ("warning", "project_tools_not_loaded")
+    assert (notice["level"], notice["code"]) == ("info", "project_tools_not_loaded")
     assert ".jido_code/tools/greet.lua (it is not trusted)" in notice["text"]
     assert f"jido trust {scene.root}" in notice["text"]
     scene.trust()
@@ -115,7 +115,9 @@ async def test_the_model_sees_a_tool_only_when_it_is_trusted(scene: Scene) -> No
     scene.place(TOOL + "-- changed")
     await scene.turn()
     assert set(scene.offered()) == own
-    assert "it changed since it was trusted" in (await scene.told("notice"))[-1]["text"]
+    changed = (await scene.told("notice"))[-1]
+    assert changed["level"] == "warning"
+    assert "it changed since it was trusted" in changed["text"]
 
 
 async def test_a_call_its_failures_and_wrong_arguments(scene: Scene) -> None:

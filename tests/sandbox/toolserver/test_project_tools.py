@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.project_tools import check_arguments, parse_declaration
 from orchestrator.sandboxes.project_tools import ToolSources
 from orchestrator.sandboxes.tools import LuaResult, SandboxTools
 from tests.support.toolserver import ToolServer
@@ -231,6 +232,20 @@ async def test_arguments_of_scripts_are_checked(
     assert await shown(tools, fine, declared) == "called"
     found = await shown(tools, f"jido.tools.x({arguments})", declared)
     assert found == f"nil | {fault} | invalid_argument"
+
+
+async def test_the_example_is_a_tool(tools: SandboxTools, server: ToolServer) -> None:
+    example = Path(__file__).parents[3] / "examples/greeter"
+    source = (example / ".jido_code/tools/functions.lua").read_bytes()
+    (server.root / "greeter.py").write_bytes((example / "greeter.py").read_bytes())
+    described = await tools.describe_tools({"functions": source})
+    tool = parse_declaration("functions", described["functions"].declaration)
+    check_arguments(tool, {"glob": "*.py"})
+    result = await tools.call_tool("functions", {}, ToolSources({"functions": source}))
+    assert result.value == [
+        {"name": "greet", "path": "greeter.py", "line": 6},
+        {"name": "main", "path": "greeter.py", "line": 11},
+    ]
 
 
 async def test_a_failing_tool_is_an_answer_to_a_script(tools: SandboxTools) -> None:
