@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from pydantic import ValidationError
 from pydantic_ai.messages import (
     BinaryContent,
     ModelMessage,
@@ -21,7 +22,15 @@ from pydantic_ai.messages import (
 )
 
 from orchestrator.domain import message as domain
+from orchestrator.domain.errors import JidoError
 from orchestrator.domain.message import ToolStatus
+
+
+class HistoryUnreadable(JidoError):
+    """A conversation that was imported, or kept by another version, is no conversation here."""
+
+    code = "history_unreadable"
+
 
 MAX_SHOWN_CHARACTERS: Final = 65_536
 """Characters of one argument or result that a reader is shown; the rest is cut and marked."""
@@ -117,5 +126,13 @@ def to_json(message: ModelMessage) -> dict[str, Any]:
 
 
 def from_json(history: list[dict[str, Any]]) -> list[ModelMessage]:
-    """Return messages of the library's JSON objects; raises pydantic's ValidationError."""
-    return ModelMessagesTypeAdapter.validate_python(history)
+    """Return messages of the library's JSON objects; raises HistoryUnreadable."""
+    try:
+        return ModelMessagesTypeAdapter.validate_python(history)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in fault["loc"])[:100]
+        raise HistoryUnreadable(
+            f"What the model was told before cannot be read ({place}: {fault['msg']}). The "
+            "transcript stays; go on in a new session."
+        ) from error

@@ -165,6 +165,9 @@ def restart(target: Target, as_json: Json = False) -> int:
 def export(
     target: Target,
     file: Annotated[Path | None, typer.Argument(help="Standard output by default.")] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Take out what looks like a secret; best effort.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Write a live session as one portable JSON document."""
@@ -173,7 +176,10 @@ def export(
 
     with server() as api:
         session = find_session(api, target)
-        document = api.call("GET", f"/v1/sessions/{session['id']}/export", timeout_s=120.0)
+        path = f"/v1/sessions/{session['id']}/export?redact={'true' if redact else 'false'}"
+        document = api.call("GET", path, timeout_s=120.0)
+    if redact:
+        complain("What looks like a secret was taken out. Look yourself before you share it.")
     if file is None:
         print(json.dumps(document, ensure_ascii=False))
         return 0

@@ -89,14 +89,21 @@ def clear(sure: Sure = False, as_json: Json = False) -> int:
 
 def take_in(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="A document of `export`.")],
+    project: Annotated[
+        Path | None, typer.Option(help="Where the project is here; as the document says by default.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Take in a portable document; what comes of it is printed."""
+    from urllib.parse import quote
+
     from orchestrator.cli.documents import read_document
+    from orchestrator.cli.projects import project_path
 
     document = read_document(file)
+    place = f"?project_path={quote(project_path(project))}" if project is not None else ""
     with server() as api:
-        session = api.call("POST", "/v1/import", document, timeout_s=120.0)
+        session = api.call("POST", f"/v1/import{place}", document, timeout_s=120.0)
         show(session, as_json, lambda: [f"{session.get('id')}  {session.get('name')}"])
     return 0
 

@@ -1,162 +1,230 @@
 """Sessions as portable documents: export and import.
 
-Owns the mapping between a document and what is kept here. Refuses to trust a
-document: everything in it is checked as if a client had typed it, and an import
-lands among the saved sessions, where resuming asks the usual questions.
+Owns the mapping between a document and what is kept here, and which secrets leave with
+one. Refuses to trust a document: everything in it is checked as if a client had typed it,
+older versions go through the same steps as older files, and an import lands among the
+saved sessions, where resuming asks the usual questions. No tool is allowed by an import.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Contents, Header
-from orchestrator.domain.errors import InvalidRequest, SavedSessionVersion, SessionNotFound
-from orchestrator.domain.history import HistoryEntry
+from orchestrator.archive.migrations import MIGRATIONS, migrate
+from orchestrator.domain.errors import InvalidRequest, SavedSessionVersion
+from orchestrator.domain.history import ApprovalRecord, HistoryEntry
 from orchestrator.domain.ids import is_id, new_id
-from orchestrator.domain.message import Message
+from orchestrator.domain.message import Message, Todo
 from orchestrator.domain.models import ConfigChange, SessionConfig, merge_config
 from orchestrator.domain.names import validate_name
 from orchestrator.domain.paths import validate_form
+from orchestrator.domain.redaction import redact
+from orchestrator.domain.session import Usage
 from orchestrator.services.clock import now
+from orchestrator.services.saving import contents_of, header_of
+from orchestrator.services.transfer_checks import check_model_history, check_nesting
 from orchestrator.store.facade import Store
-from orchestrator.wire.bodies import Portable, SavedSession
+from orchestrator.wire.bodies import SavedSession
+from orchestrator.wire.portable import VERSION, Portable
 
-VERSION: Final = 1
-"""Version of documents written; the only one there is."""
+_HEADER_FIELDS: Final = frozenset(
+    {
+        "id",
+        "name",
+        "project_path",
+        "language",
+        "config",
+        "created_at",
+        "updated_at",
+        "closed_at",
+        "usage",
+        "turns",
+    }
+)
+"""Fields of a document that a saved file has in its header."""
 
 
 class TransferService:
     """Takes sessions out and in."""
 
     def __init__(self, store: Store, archive: Archive) -> None:
-        """Export from `store`, import into `archive`."""
+        """Export from `store` and `archive`, import into `archive`."""
         self._store = store
         self._archive = archive
 
-    async def export(self, session_id: str) -> bytes:
-        """Return a live session as one JSON document; raises SessionNotFound."""
-        session = await self._store.sessions.get(session_id)
-        history = self._store.history
-        entries = await history.entries(session_id)
-        todos = await history.todos(session_id)
-        prompts = await history.prompts(session_id)
-        if await self._store.sessions.find(session_id) is None:
-            raise SessionNotFound("The session was closed meanwhile.")
+    async def export(self, session_id: str, *, redacts: bool = False) -> bytes:
+        """Return a live session as one JSON document; raises SessionNotFound.
 
-        def write() -> bytes:
-            document = Portable(
-                version=VERSION,
-                **session.model_dump(
-                    include={
-                        "id",
-                        "name",
-                        "project_path",
-                        "language",
-                        "config",
-                        "created_at",
-                        "updated_at",
-                        "usage",
-                        "turns",
-                    }
-                ),
-                messages=[entry.message for entry in entries if entry.message is not None],
-                model_history=[entry.model for entry in entries if entry.model is not None],
-                todos=todos,
-                prompt_history=prompts,
-            )
-            return document.model_dump_json().encode()
+        With `redacts`, what looks like a secret is taken out of its words, arguments and results.
+        """
+        session, conversation = await self._store.history.snapshot(session_id)
+        contents = contents_of(conversation)
+        header = header_of(session, contents, None, kept=True)
+        return await asyncio.to_thread(_document, header, contents, redacts)
 
-        return await asyncio.to_thread(write)
+    async def export_saved(self, session_id: str, *, redacts: bool = False) -> bytes:
+        """Return a saved session as one JSON document; raises as loading it does."""
+        header, contents = await self._archive.load(session_id)
+        return await asyncio.to_thread(_document, header, contents, redacts)
 
-    async def import_document(self, raw: bytes) -> SavedSession:
+    async def import_document(self, raw: bytes, project_path: str | None = None) -> SavedSession:
         """Save a document as a session to be resumed; its id changes when it is taken.
 
-        Raises InvalidRequest naming the field at fault, SavedSessionVersion,
-        SavedSessionTooLarge, SavedLimitReached, NoSpace or ArchiveUnavailable.
+        `project_path` says where its project is here; None takes what the document says. Raises
+        InvalidRequest naming the field at fault, SavedSessionVersion, SavedSessionTooLarge,
+        SavedLimitReached, NoSpace or ArchiveUnavailable.
         """
         document = await asyncio.to_thread(_parse, raw)
-        session_id = await self._free_id(document.id)
-        contents = Contents(
-            entries=pair(document.messages, document.model_history),
-            todos=document.todos,
-            prompt_history=document.prompt_history,
-        )
+        contents = _contents(document)
         if not contents.entries:
             raise InvalidRequest("The document holds no messages; there is nothing to import.")
-        header = _header(document, session_id)
+        path = _path(document.project_path if project_path is None else project_path)
+        header = _header(document, await self._free_id(document.id), path)
         await self._archive.save(header, contents)
-        return next(entry for entry in await self._archive.listing() if entry.id == session_id)
+        listed = await self._archive.listing()
+        return next(entry for entry in listed if entry.id == header.id)
 
     async def _free_id(self, wanted: str) -> str:
-        taken = {entry.id for entry in await self._archive.listing()}
-        is_free = is_id(wanted) and wanted not in taken
-        if is_free and await self._store.sessions.find(wanted) is None:
-            return wanted
-        return new_id()
+        if not is_id(wanted) or await self._archive.exists(wanted):
+            return new_id()
+        return wanted if await self._store.sessions.find(wanted) is None else new_id()
 
 
-def pair(messages: list[Message], model_history: list[dict[str, Any]]) -> list[HistoryEntry]:
+def pair(messages: list[Any], model_history: list[Any]) -> list[dict[str, Any]]:
     """Return entries that hold both lists in order, side by side where they are equally long."""
     if len(messages) == len(model_history):
         return [
-            HistoryEntry(message=message, model=model)
+            {"message": message, "model": model}
             for message, model in zip(messages, model_history, strict=True)
         ]
     return [
-        *(HistoryEntry(model=model) for model in model_history),
-        *(HistoryEntry(message=message) for message in messages),
+        *({"message": None, "model": model} for model in model_history),
+        *({"message": message, "model": None} for message in messages),
     ]
 
 
+def _document(header: Header, contents: Contents, redacts: bool) -> bytes:
+    entries = contents.entries
+    said: dict[str, Any] = {
+        "messages": [e.message.model_dump(mode="json") for e in entries if e.message is not None],
+        "model_history": [entry.model for entry in entries if entry.model is not None],
+        **contents.model_dump(mode="json", include={"todos", "prompt_history", "approvals"}),
+    }
+    if redacts:
+        said = redact(said)
+    fields = header.model_dump(mode="json", include=set(_HEADER_FIELDS))
+    document = {"format": "jido-session", "version": VERSION, **fields, **said}
+    return to_json(document, inf_nan_mode="null")
+
+
 def _parse(raw: bytes) -> Portable:
+    document = _current(_object(raw))
     try:
-        document = Portable.model_validate_json(raw)
+        portable = Portable.model_validate(document)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in fault["loc"])[:200]
-        raise InvalidRequest(
-            f"This is no exported session: “{field or 'document'}” is not usable: {fault['msg']}."
-            " Use a file made by an export.",
-            field=field,
-        ) from error
-    if document.version != VERSION:
-        raise SavedSessionVersion(
-            f"The document has version {document.version}; this program reads {VERSION}."
-        )
-    if document.turns < 0 or document.usage.input_tokens < 0 or document.usage.output_tokens < 0:
-        raise InvalidRequest("Turns and tokens of the document cannot be negative.")
+        raise _unusable(".".join(str(part) for part in fault["loc"]), str(fault["msg"])) from error
+    if len({message.id for message in portable.messages}) < len(portable.messages):
+        raise _unusable("messages", "two messages have the same id")
+    check_model_history(portable.model_history)
+    return portable
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        document = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise _unusable("document", f"it is not valid JSON ({error})") from error
+    if not isinstance(document, dict) or document.get("format") != "jido-session":
+        raise _unusable("format", "it is not “jido-session”")
+    check_nesting(document)
     return document
 
 
-def _header(document: Portable, session_id: str) -> Header:
-    config = document.config
-    change = ConfigChange(**config.model_dump())
+def _current(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document in today's version; what is wrong with it stays wrong."""
+    version = document.get("version")
+    if type(version) is not int or version < 1:
+        raise _unusable("version", "it is not a positive number")
+    if version > VERSION:
+        raise SavedSessionVersion(
+            f"The document has version {version}; this program reads up to {VERSION}. "
+            "Update Jido Code to import it."
+        )
+    if version == VERSION or version not in MIGRATIONS:
+        return document
+    return _migrated(document, version)
+
+
+def _migrated(document: dict[str, Any], version: int) -> dict[str, Any]:
+    messages, history = document.get("messages"), document.get("model_history")
+    if not isinstance(messages, list) or not isinstance(history, list):
+        raise _unusable("messages", "it is not a list")
+    header = {key: value for key, value in document.items() if key in _HEADER_FIELDS}
+    rest = ("todos", "prompt_history")
+    body = {
+        "entries": pair(messages, history),
+        **{key: document[key] for key in rest if key in document},
+    }
+    unknown = document.keys() - _HEADER_FIELDS - {*rest, *("messages", "model_history")}
+    extra = {key: document[key] for key in unknown - {"format", "version"}}
+    migrate(version, VERSION, header, body)
+    entries = body.pop("entries")
+    body.pop("allowed_tools", None)
+    return {
+        **extra,
+        **header,
+        **body,
+        "format": "jido-session",
+        "version": VERSION,
+        "messages": [entry["message"] for entry in entries if entry["message"] is not None],
+        "model_history": [entry["model"] for entry in entries if entry["model"] is not None],
+    }
+
+
+def _contents(document: Portable) -> Contents:
+    messages = [Message.model_validate(message.model_dump()) for message in document.messages]
+    return Contents(
+        entries=[HistoryEntry(**entry) for entry in pair(messages, document.model_history)],
+        todos=[Todo.model_validate(todo.model_dump()) for todo in document.todos],
+        prompt_history=document.prompt_history,
+        approvals=[ApprovalRecord.model_validate(each.model_dump()) for each in document.approvals],
+    )
+
+
+def _header(document: Portable, session_id: str, project_path: str) -> Header:
+    change = ConfigChange(**document.config.model_dump())
     return Header(
         id=session_id,
         name=validate_name(document.name),
-        project_path=validate_form(document.project_path),
-        language=_language(document.language),
+        project_path=project_path,
+        language=document.language,
         config=merge_config(SessionConfig(), change),
-        created_at=_utc(document.created_at),
+        created_at=document.created_at,
         updated_at=now(),
         closed_at=now(),
         messages=len(document.messages),
         turns=document.turns,
-        usage=document.usage,
+        usage=Usage.model_validate(document.usage.model_dump()),
         kept=True,
     )
 
 
-def _language(value: str | None) -> str | None:
-    if value is None or (value.isprintable() and len(value) <= 40):
-        return value
-    raise InvalidRequest("“language” of the document is not usable.", field="language")
+def _path(path: str) -> str:
+    if not path.isprintable():
+        raise _unusable("project_path", "control characters are not allowed; name another path")
+    return validate_form(path)
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _unusable(field: str, why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"This is no exported session: “{field[:200]}” is not usable: {why[:300]}. "
+        "Use a file made by an export.",
+        field=field[:200],
+    )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final, get_args
 
 import structlog
-from pydantic import ValidationError
 
 from orchestrator.agent.conversation import close_open_calls
 from orchestrator.agent.models import Models
+from orchestrator.agent.parts import HistoryUnreadable
 from orchestrator.agent.request import Approval, StopSignal, TurnOutcome, TurnRequest
 from orchestrator.agent.turn import run_turn
 from orchestrator.domain.errors import JidoError, SessionNotFound, StoreUnavailable
@@ -180,8 +180,8 @@ class TurnExecution:
                 await self._store.history.append(session_id, entries, events)
         except SessionNotFound:
             return
-        except ValidationError as error:
-            _log.error("history.unreadable", session=session_id, reason=str(error)[:300])
+        except HistoryUnreadable as error:
+            _log.error("history.unreadable", session=session_id, reason=error.detail)
         following = await self._store.turns.finish(session_id, turn.id, "interrupted", Usage())
         if following is not None:
             await self._enqueue(following)

@@ -11,7 +11,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator.domain.message import Message, Todo
 from orchestrator.domain.models import ConfigChange, SessionConfig
 from orchestrator.domain.session import Session, Usage
 from orchestrator.domain.turn import TurnLimits
@@ -257,30 +256,6 @@ class Health(BaseModel):
     status: Literal["ok", "unavailable"]
     checks: dict[str, str] = Field(default_factory=dict)
     """Part of the system to `ok` or what is wrong with it."""
-
-
-class Portable(BaseModel):
-    """A session as one portable document, both ways."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: Literal["jido-session"] = "jido-session"
-    version: int = 1
-    id: str
-    name: str
-    project_path: str
-    language: str | None = None
-    config: SessionConfig
-    created_at: datetime
-    updated_at: datetime
-    closed_at: datetime | None = None
-    usage: Usage
-    turns: int
-    messages: list[Message]
-    model_history: list[dict[str, Any]]
-    """The conversation in the agent library's own form, so that it reaches the model again."""
-    todos: list[Todo] = Field(default_factory=list)
-    prompt_history: list[str] = Field(default_factory=list)
 
 
 def session_summary(session: Session) -> dict[str, Any]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from orchestrator.api.dependencies import SavedId, SessionId, UseCases
 from orchestrator.domain.session import Session
-from orchestrator.wire.bodies import Page, Portable, ResumeSession, SavedSession
+from orchestrator.wire.bodies import Page, ResumeSession, SavedSession
+from orchestrator.wire.portable import Portable
 
 router = APIRouter(tags=["saved"])
+
+Redact = Annotated[
+    bool, Query(description="Take out what looks like a secret; best effort, look before sharing")
+]
 
 
 @router.get("/v1/saved")
@@ -38,9 +45,21 @@ async def delete(saved_id: SavedId, services: UseCases) -> Response:
     response_class=Response,
     responses={200: {"model": Portable}},
 )
-async def export(session_id: SessionId, services: UseCases) -> Response:
+async def export(session_id: SessionId, services: UseCases, redact: Redact = False) -> Response:
     """Return the session as a portable document."""
-    return Response(await services.transfer.export(session_id), media_type="application/json")
+    document = await services.transfer.export(session_id, redacts=redact)
+    return Response(document, media_type="application/json")
+
+
+@router.get(
+    "/v1/saved/{saved_id}/export",
+    response_class=Response,
+    responses={200: {"model": Portable}},
+)
+async def export_saved(saved_id: SavedId, services: UseCases, redact: Redact = False) -> Response:
+    """Return a saved session as a portable document, without resuming it."""
+    document = await services.transfer.export_saved(saved_id, redacts=redact)
+    return Response(document, media_type="application/json")
 
 
 @router.post(
@@ -53,6 +72,12 @@ async def export(session_id: SessionId, services: UseCases) -> Response:
         }
     },
 )
-async def import_document(request: Request, services: UseCases) -> SavedSession:
+async def import_document(
+    request: Request,
+    services: UseCases,
+    project_path: Annotated[
+        str | None, Query(description="Where its project is here; absent: as the document says")
+    ] = None,
+) -> SavedSession:
     """Save a portable document as a session to be resumed."""
-    return await services.transfer.import_document(await request.body())
+    return await services.transfer.import_document(await request.body(), project_path)

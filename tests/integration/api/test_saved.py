@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.integration.api.answers import refused
 from tests.integration.api.conftest import Opened
 
 WORKER = "worker-of-the-test"
+RESPONSE = {"kind": "response", "parts": [{"part_kind": "text", "content": "good day"}]}
 
 
 async def talk(client: httpx.AsyncClient, store: Store, session: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ async def talk(client: httpx.AsyncClient, store: Store, session: dict[str, Any])
         time=now(),
         parts=[TextPart(text="good day")],
     )
-    entry = HistoryEntry(message=answer, model={"kind": "response", "parts": ["good day"]})
+    entry = HistoryEntry(message=answer, model=RESPONSE)
     await store.history.append(session["id"], [entry], [])
     await store.history.set_todos(session["id"], [Todo(id="1", content="first")], [])
     usage = Usage(input_tokens=3, output_tokens=2, cost_usd=0.0)
@@ -165,51 +165,3 @@ async def test_a_damaged_file_is_listed_with_its_code_and_can_be_deleted(
     assert (await client.delete(url)).status_code == 204
     refused(await client.delete(url), 404, "saved_session_not_found")
     refused(await client.delete("/v1/saved/nonsense"), 404, "saved_session_not_found")
-
-
-async def test_an_export_is_imported_and_resumed(
-    client: httpx.AsyncClient, opened: Opened, store: Store
-) -> None:
-    session = await opened()
-    url = f"/v1/sessions/{session['id']}"
-    await talk(client, store, session)
-    document = (await client.get(f"{url}/export")).json()
-    assert (document["format"], document["version"]) == ("jido-session", 1)
-    assert len(document["messages"]) == 2
-    messages = (await client.get(f"{url}/messages")).json()
-    first = await client.post("/v1/import", json=document)
-    assert first.status_code == 201, first.text
-    assert first.json()["id"] != session["id"]
-    await client.delete(url, params={"save": "false"})
-    second = (await client.post("/v1/import", json=document)).json()
-    assert second["id"] == session["id"]
-    resumed = (await client.post(f"/v1/saved/{second['id']}/resume")).json()
-    assert (await client.get(f"/v1/sessions/{resumed['id']}/messages")).json() == messages
-    again = (await client.get(f"/v1/sessions/{resumed['id']}/export")).json()
-    for field in ("messages", "model_history", "todos", "prompt_history", "config", "usage"):
-        assert again[field] == document[field], field
-
-
-async def test_documents_are_refused_by_kind(
-    client: httpx.AsyncClient, opened: Opened, store: Store
-) -> None:
-    session = await opened()
-    await talk(client, store, session)
-    good = (await client.get(f"/v1/sessions/{session['id']}/export")).json()
-    spoilt: list[tuple[dict[str, Any], str]] = [
-        ({"extra": 1}, "invalid_request"),
-        ({"format": "other"}, "invalid_request"),
-        ({"version": 2}, "saved_session_version"),
-        ({"messages": "none"}, "invalid_request"),
-        ({"messages": [], "model_history": []}, "invalid_request"),
-        ({"turns": -1}, "invalid_request"),
-        ({"name": "a\x1b[2J"}, "invalid_name"),
-        ({"project_path": "relative"}, "project_path_not_absolute"),
-        ({"language": "x\n"}, "invalid_request"),
-        ({"config": {"provider": "nobody", "model": "x"}}, "unknown_provider"),
-    ]
-    for change, code in spoilt:
-        refused(await client.post("/v1/import", json={**good, **change}), 422, code)
-    for raw in (b"", b"{", b"[]", b"[" * 100_000, json.dumps(good).encode()[:-5]):
-        refused(await client.post("/v1/import", content=raw), 422, "invalid_request")
-    assert await saved(client) == []

@@ -10,9 +10,11 @@ from orchestrator.archive import document
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Contents, Header
 from orchestrator.archive.migrations import MIGRATIONS
+from orchestrator.wire import portable
 from tests.unit.archive import rich
 
 GOLDEN = Path(__file__).parent / "golden"
+EXPORTS = Path(__file__).parent / "exports"
 EXPECTED = {1: rich.contents_of_version_1, 2: rich.contents}
 """What the golden file of each version was made from; a new version adds a line and a file."""
 
@@ -21,8 +23,10 @@ def golden(version: int) -> Path:
     return GOLDEN / f"v{version}.json"
 
 
-def test_every_version_has_a_golden_file_and_a_step_to_the_next() -> None:
+def test_every_version_has_golden_files_and_a_step_to_the_next() -> None:
     versions = list(range(1, document.VERSION + 1))
+    assert portable.VERSION == document.VERSION
+    assert sorted(path.name for path in EXPORTS.iterdir()) == [golden(v).name for v in versions]
     assert sorted(path.name for path in GOLDEN.iterdir()) == [golden(v).name for v in versions]
     assert sorted(EXPECTED) == versions
     assert sorted(MIGRATIONS) == versions[:-1]
