@@ -90,7 +90,8 @@ def clear(sure: Sure = False, as_json: Json = False) -> int:
 def take_in(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="A document of `export`.")],
     project: Annotated[
-        Path | None, typer.Option(help="Where the project is here; as the document says by default.")
+        Path | None,
+        typer.Option(help="Where the project is here; as the document says by default."),
     ] = None,
     as_json: Json = False,
 ) -> int:

@@ -14,11 +14,14 @@ pytestmark = [pytest.mark.bubblewrap, pytest.mark.xdist_group("cli")]
 
 
 def test_a_session_from_birth_to_deletion(jido: CommandLine, project: Path, tmp_path: Path) -> None:
-    run = ("run", "--project", str(project), "--prompt", "say Hi", "--keep")
+    run = ("run", "--project", str(project), "--prompt", "say Hi password=hunter2", "--keep")
     assert jido.run(*run).returncode == 0
     session = jido.json("session", "list")["items"][0]
     assert session["status"] == "ready"
     assert jido.json("session", "rename", session["id"][:8], "other")["name"] == "other"
+    redacted = jido.run("session", "export", "other", "--redact")
+    assert json.loads(redacted.stdout)["prompt_history"] == ["say Hi password=[redacted]"]
+    assert "Look yourself" in one_line(redacted.stderr)
     document = tmp_path / "document.json"
     jido.json("session", "export", "other", str(document))
     assert json.loads(document.read_text())["format"] == "jido-session"
@@ -29,8 +32,9 @@ def test_a_session_from_birth_to_deletion(jido: CommandLine, project: Path, tmp_
     jido.json("session", "close", session["id"])
     assert jido.json("session", "delete", session["id"])["deleted"] is True
     assert jido.json("session", "saved")["items"] == []
-    imported = jido.json("session", "import", str(document))
-    assert imported["name"] == "other"
+    elsewhere = str(jido.project("elsewhere"))
+    imported = jido.json("session", "import", str(document), "--project", elsewhere)
+    assert (imported["name"], imported["project_path"]) == ("other", elsewhere)
     jido.json("session", "delete", imported["id"])
 
 
