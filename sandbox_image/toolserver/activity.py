@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 
 from sandbox_image.toolserver.jobs import JobTable
-from sandbox_image.toolserver.processes import kill_all_marked
+from sandbox_image.toolserver.marks import kill_all_marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

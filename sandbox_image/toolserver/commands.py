@@ -6,15 +6,10 @@ import os
 import time
 
 from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.output import HeadAndTail
-from sandbox_image.toolserver.processes import (
-    MARKER,
-    Child,
-    ProgramMissing,
-    next_marker,
-    spawn,
-    wait_readable,
-)
+from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn, wait_readable
+from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 
 MAX_TIMEOUT_S = 3600.0
@@ -39,8 +34,18 @@ if TYPE_CHECKING:
 class Command:
     """One foreground command from start to collected result."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], directory: str) -> None:
-        """Describe the command; nothing starts yet."""
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        directory: Directory,
+        stdin: int = -1,
+    ) -> None:
+        """Describe the command; nothing starts yet.
+
+        `directory` and the descriptor `stdin` stay the caller's to close; -1 is an empty one.
+        """
+        self._stdin = stdin
         self._marker = next_marker()
         self._command = command
         self._environment = {**environment, MARKER: self._marker}
@@ -85,7 +90,7 @@ class Command:
     def _start(self, stdin: bytes | None) -> Child:
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
-        in_read, in_write = (os.open(os.devnull, os.O_RDONLY), -1) if not stdin else os.pipe()
+        in_read, in_write = os.pipe() if stdin else (self._empty_input(), -1)
         self._streams = {out_read: "stdout", err_read: "stderr"}
         try:
             streams = (in_read, out_write, err_write)
@@ -108,6 +113,9 @@ class Command:
                 child.reap(block=True)
                 raise
         return child
+
+    def _empty_input(self) -> int:
+        return os.open(os.devnull, os.O_RDONLY) if self._stdin < 0 else os.dup(self._stdin)
 
     def _follow(self, child: Child, deadline: float | None, on_output: OnOutput) -> None:
         """Pass output on until the command has ended and its pipes are empty or out of grace."""

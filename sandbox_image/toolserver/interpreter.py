@@ -14,14 +14,10 @@ import threading
 import time
 
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.processes import (
-    MARKER,
-    Child,
-    ProgramMissing,
-    next_marker,
-    spawn,
-)
+from sandbox_image.toolserver.marks import MARKER, next_marker
+from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn
 from sandbox_image.toolserver.requests import Request
+from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.wire import (
     FrameReader,
     MalformedFrame,
@@ -105,7 +101,7 @@ class _Process:
         marker = next_marker()
         try:
             streams = (theirs.fileno(), theirs.fileno(), null)
-            pid = spawn(command, {**environment, MARKER: marker}, root, streams)
+            pid = spawn(command, {**environment, MARKER: marker}, Directory(root), streams)
         except ProgramMissing as missing:
             ours.close()
             raise ToolFailure("lua_unavailable", f"no Lua interpreter here: {missing}") from None

@@ -11,14 +11,9 @@ import threading
 import time
 
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.processes import (
-    MARKER,
-    Child,
-    ProgramMissing,
-    next_marker,
-    spawn,
-    wait_readable,
-)
+from sandbox_image.toolserver.marks import MARKER, next_marker
+from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn, wait_readable
+from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 
 MAX_JOBS = 32
@@ -40,7 +35,7 @@ class Job:
     """One background command and its output."""
 
     def __init__(
-        self, identity: str, words: list[str], environment: dict[str, str], directory: str
+        self, identity: str, words: list[str], environment: dict[str, str], directory: Directory
     ) -> None:
         """Start the command; raises `ProgramMissing` or `OSError`."""
         self.identity = identity
@@ -199,7 +194,7 @@ class JobTable:
         self._started = 0
 
     def start(
-        self, words: list[str], environment: dict[str, str], directory: str
+        self, words: list[str], environment: dict[str, str], directory: Directory
     ) -> dict[str, object]:
         """Start a job; raises `limit_jobs` when all places hold running ones."""
         with self._lock:

@@ -1,7 +1,7 @@
-"""Starting processes, waiting for them, and ending all that they started.
+"""Starting processes and waiting for them.
 
-Every command gets a session of its own and a marker in its environment, so that its
-descendants can be found and killed even after they left its process group.
+Every command gets a session of its own and a mark, so that its descendants can be found and
+killed even after they left its process group.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ import errno
 import os
 import select
 import signal
-from contextlib import suppress
 
 from sandbox_image.toolserver.errors import ToolFailure
-
-MARKER = "JIDO_COMMAND"
-"""Environment variable that ties a process to the command that started it."""
+from sandbox_image.toolserver.marks import MARKER, kill_tree, start_marked
+from sandbox_image.toolserver.roots import Directory
 
 _CHILD_OOM_SCORE = b"500"
 """Added to a command's score for the out-of-memory killer, so that it goes before the server."""
@@ -23,20 +21,8 @@ _CHILD_OOM_SCORE = b"500"
 _MAX_EARLY_CHILDREN = 64
 """Processes looked at while raising the score of a command that has just started."""
 
-_SWEEPS = 5
-"""Passes over /proc while killing; one more than a process that forks meanwhile survives."""
-
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
 """Signals that Python or this server handles; a command starts with their defaults."""
-
-_counter = 0
-
-
-def next_marker() -> str:
-    """Return a marker no other command of this server has."""
-    global _counter
-    _counter += 1
-    return f"{os.getpid()}-{_counter}"
 
 
 class ProgramMissing(Exception):
@@ -68,20 +54,22 @@ def find_program(program: str, search_path: str, directory: str) -> str:
 def spawn(
     command: list[str],
     environment: dict[str, str],
-    directory: str,
+    directory: Directory,
     descriptors: tuple[int, ...],
 ) -> int:
     """Start `command` in a new session; returns its pid.
 
-    `descriptors` become 0, 1, 2 and so on. `directory` must be the server's own working
-    directory or an absolute path.
+    `descriptors` become 0, 1, 2 and so on.
     """
-    program = find_program(command[0], environment.get("PATH", ""), directory)
-    if directory != os.getcwd():
-        # A spawn cannot change directory by itself; a shell that replaces itself can.
-        script = 'cd -- "$1" || exit 126; shift; exec "$@"'
-        command = ["sh", "-c", script, "sh", directory, program, *command[1:]]
+    program = find_program(command[0], environment.get("PATH", ""), directory.path)
+    if directory.handle >= 0:
+        # A spawn cannot change directory by itself; a shell that replaces itself can. It is
+        # given the handle and not the path, which may lead elsewhere by now.
+        number = len(descriptors)
+        script = f'cd -P /proc/self/fd/{number} || exit 126; exec {number}<&-; exec "$@"'
+        command = ["sh", "-c", script, "sh", program, *command[1:]]
         program = "/bin/sh"
+        descriptors = (*descriptors, directory.handle)
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(descriptors)]
     try:
         pid = _posix_spawn(program, command, environment, actions)
@@ -105,14 +93,17 @@ def _posix_spawn(
     environment: dict[str, str],
     actions: list[tuple[int, int, int]],
 ) -> int:
-    return os.posix_spawn(
-        program,
-        command,
-        environment,
-        file_actions=actions,
-        setsid=True,
-        setsigdef=_RESET_SIGNALS,
-        setsigmask=(),
+    return start_marked(
+        environment.get(MARKER),
+        lambda: os.posix_spawn(
+            program,
+            command,
+            environment,
+            file_actions=actions,
+            setsid=True,
+            setsigdef=_RESET_SIGNALS,
+            setsigmask=(),
+        ),
     )
 
 
@@ -189,63 +180,6 @@ def _pidfd(pid: int) -> int:
         return os.pidfd_open(pid)
     except OSError:
         return -1
-
-
-def kill_tree(leader: int | None, marker: str) -> None:
-    """Kill a process group and every process that carries `marker`."""
-    if leader is not None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-    wanted = f"{MARKER}={marker}".encode()
-    for _ in range(_SWEEPS):
-        survivors = [pid for pid in _process_ids() if _carries(pid, wanted)]
-        if not survivors:
-            return
-        for pid in survivors:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def kill_all_marked(spared: str | None) -> None:
-    """Kill every process that any command of this server started, but those of one marker."""
-    prefix = f"{MARKER}={os.getpid()}-".encode()
-    left = f"{MARKER}={spared}".encode()
-    for _ in range(_SWEEPS):
-        found = [(pid, _marker_of(pid, prefix)) for pid in _process_ids()]
-        doomed = [pid for pid, marker in found if marker and marker != left]
-        if not doomed:
-            return
-        for pid in doomed:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _process_ids() -> list[int]:
-    own = os.getpid()
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own]
-
-
-def _carries(pid: int, wanted: bytes) -> bool:
-    """Whether a live process has `wanted` in the environment it was started with."""
-    return wanted in _environment_of(pid)
-
-
-def _marker_of(pid: int, prefix: bytes) -> bytes | None:
-    """Return the marker of a live process that begins with `prefix`."""
-    return next((each for each in _environment_of(pid) if each.startswith(prefix)), None)
-
-
-def _environment_of(pid: int) -> list[bytes]:
-    try:
-        handle = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        return b"".join(iter(lambda: os.read(handle, 1 << 20), b"")).split(b"\0")
-    except OSError:
-        return []
-    finally:
-        os.close(handle)
 
 
 def wait_readable(handles: list[int], timeout_s: float | None) -> set[int]:

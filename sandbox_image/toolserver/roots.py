@@ -71,6 +71,24 @@ class Place:
         return os.open(self.name, flags, mode, dir_fd=self.directory)
 
 
+class Directory:
+    """An open directory to start a program in; the root itself needs no handle of its own."""
+
+    __slots__ = ("handle", "path")
+
+    def __init__(self, path: str, handle: int = -1) -> None:
+        """Own `handle`; -1 stands for the server's own working directory, which is the root."""
+        self.path = path
+        self.handle = handle
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
+
+
 class Root:
     """The project directory as an open handle."""
 
@@ -99,6 +117,17 @@ class Root:
                 raise _outside(path)
             path = path[len(self.path) :]
         return [name for name in path.split("/") if name not in ("", ".")]
+
+    def directory(self, path: str | None) -> Directory:
+        """Open a directory beneath the root; raises for anything else. None is the root."""
+        if path is None or path == self.path:
+            return Directory(self.path)
+        with self.locate(path) as place:
+            handle = place.open(os.O_PATH | os.O_DIRECTORY)
+            if not place.is_root:
+                return Directory(place.path, handle)
+        os.close(handle)
+        return Directory(self.path)
 
     def locate(self, path: str, *, follow: bool = True, create_parents: bool = False) -> Place:
         """Resolve `path`; with `follow`, links in the last component too.

@@ -96,15 +96,15 @@ def run(services: Services, request: Request) -> Reply:
     words = command_of(request)
     stdin = None if arguments.flag("payload_command") else request.payload
     environment = merge(services.environment, arguments.string_map("env", MAX_VARIABLES))
-    directory = services.working_directory(arguments.optional_text("cwd"))
     timeout_s = request.bounded(arguments.seconds("timeout_s", None, commands.MAX_TIMEOUT_S))
     collector, on_output = _capture(request)
-    command = commands.Command(words, environment, directory)
-    request.on_cancel(lambda: command.stop("cancelled"))
     try:
-        code = _within_limits(
-            services, command.stop, on_output, lambda: command.run(stdin, timeout_s, on_output)
-        )
+        with services.root.directory(arguments.optional_text("cwd")) as directory:
+            command = commands.Command(words, environment, directory)
+            request.on_cancel(lambda: command.stop("cancelled"))
+            code = _within_limits(
+                services, command.stop, on_output, lambda: command.run(stdin, timeout_s, on_output)
+            )
     except ToolFailure as failure:
         failure.data, failure.payload = collector.reply()
         raise
@@ -157,8 +157,8 @@ def job_start(services: Services, request: Request) -> Reply:
     arguments = request.arguments
     words = command_of(request)
     environment = merge(services.environment, arguments.string_map("env", MAX_VARIABLES))
-    directory = services.working_directory(arguments.optional_text("cwd"))
-    return services.jobs.start(words, environment, directory), b""
+    with services.root.directory(arguments.optional_text("cwd")) as directory:
+        return services.jobs.start(words, environment, directory), b""
 
 
 def job_poll(services: Services, request: Request) -> Reply:

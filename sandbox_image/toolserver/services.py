@@ -15,7 +15,7 @@ from sandbox_image.toolserver.interpreter import Interpreter, InterpreterLimits
 from sandbox_image.toolserver.jobs import JobTable
 from sandbox_image.toolserver.limits import Allowance
 from sandbox_image.toolserver.processes import ProgramMissing, find_program
-from sandbox_image.toolserver.roots import Root
+from sandbox_image.toolserver.roots import Directory, Root
 from sandbox_image.toolserver.seen import SeenFiles
 from sandbox_image.toolserver.shells import ShellTable
 from sandbox_image.toolserver.tree import make_directory
@@ -43,7 +43,7 @@ class Services:
         self.interpreter = self.new_interpreter()
         self.tool_interpreter = self.new_interpreter()
         """Runs project tools: what scripts do to their globals does not reach them."""
-        self.shells = ShellTable(self.environment, root.path)
+        self.shells = ShellTable(self.environment, Directory(root.path))
         self.ripgrep = self._find("rg")
         self.watch = LimitWatch(allowance)
         self.disk = DiskWatch(root.path, allowance)
@@ -84,14 +84,6 @@ class Services:
                 os.write(handle, b"*\n")
             finally:
                 os.close(handle)
-
-    def working_directory(self, path: str | None) -> str:
-        """Resolve the directory a command starts in; raises unless it is one beneath the root."""
-        if path is None or path == self.root.path:
-            return self.root.path
-        with self.root.locate(path) as place:
-            os.close(place.open(os.O_PATH | os.O_DIRECTORY))
-            return place.path
 
     def close(self) -> None:
         """End everything that outlives a request."""

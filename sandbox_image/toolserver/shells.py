@@ -14,15 +14,15 @@ from contextlib import suppress
 
 from sandbox_image.toolserver.commands import DRAIN_GRACE_S
 from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.processes import (
-    MARKER,
     Child,
     ProgramMissing,
     find_program,
-    next_marker,
     spawn,
     wait_readable,
 )
+from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 
 MAX_SHELLS = 8
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 class Shell:
     """One shell; runs one command at a time."""
 
-    def __init__(self, environment: dict[str, str], directory: str) -> None:
+    def __init__(self, environment: dict[str, str], directory: Directory) -> None:
         """Start the shell in `directory`."""
         self._marker = next_marker()
         self._turn = threading.Lock()
@@ -220,7 +220,7 @@ class Shell:
 class ShellTable:
     """The shells of one sandbox by name."""
 
-    def __init__(self, environment: dict[str, str], directory: str) -> None:
+    def __init__(self, environment: dict[str, str], directory: Directory) -> None:
         """Start with none; each starts in `directory`."""
         self._environment = environment
         self._directory = directory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -108,6 +109,41 @@ def test_the_working_directory(client: RawClient, server: ToolServer) -> None:
     assert inside == f"{server.root}/sub dir\n".encode()
     assert client.call("run", command=["pwd"], cwd="none").code == "not_found"
     assert client.call("run", command=["pwd"], cwd="..").code == "outside_project"
+    assert (
+        b"PWD=" + bytes(server.root) + b"/sub dir\n"
+        in streams(client.call("run", shell="env", cwd="sub dir"))[0]
+    )
+
+
+def test_a_working_directory_swapped_meanwhile_leads_nowhere_else(
+    client: RawClient, server: ToolServer
+) -> None:
+    (server.root / "safe").mkdir()
+    (server.root / "link").symlink_to(server.root.parent)
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            os.rename(server.root / "safe", server.root / "parked")
+            os.rename(server.root / "link", server.root / "safe")
+            os.rename(server.root / "safe", server.root / "link")
+            os.rename(server.root / "parked", server.root / "safe")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(150):
+            reply = client.call("run", command=["pwd"], cwd="safe")
+            seen.add(streams(reply)[0].decode().strip() if reply.header["ok"] else reply.code)
+    finally:
+        stop.set()
+        thread.join()
+    assert seen & {f"{server.root}/safe", f"{server.root}/parked"}
+    assert seen <= {
+        *(f"{server.root}/{name}" for name in ("safe", "parked")),
+        *("outside_project", "not_found", "not_directory"),
+    }
 
 
 def test_no_descriptor_of_the_server_is_inherited(client: RawClient) -> None:
@@ -162,6 +198,27 @@ def test_a_timeout_kills_everything_and_returns_the_output(
     assert time.monotonic() - began < 5
     # Even what left the process group.
     await_death(int(await_file(server.root / "pid")))
+
+
+ESCAPES = {
+    "ignores signals": "trap '' TERM INT HUP; echo $$ > pid; sleep 100; sleep 100",
+    "its own session": "setsid sh -c 'echo $$ > pid; sleep 100' & sleep 100",
+    "no environment": "env -i setsid sh -c 'echo $$ > pid; sleep 100' & sleep 100",
+    "orphaned": "(setsid sh -c 'echo $$ > pid; exec sleep 100' &); sleep 100",
+    "orphaned, no environment": "(env -i setsid sh -c 'echo $$ > pid; sleep 100' &); sleep 100",
+    "many": "for n in $(seq 40); do env -i setsid sleep 100 & done; echo $! > pid; wait",
+}
+
+
+@pytest.mark.parametrize("script", ESCAPES.values(), ids=ESCAPES)
+def test_nothing_escapes_a_cancellation(client: RawClient, server: ToolServer, script: str) -> None:
+    client.send("run", shell=script)
+    pid = int(await_file(server.root / "pid"))
+    # The control: it runs on as long as nobody ends it.
+    assert alive(pid)
+    client.send_raw(b'{"cancel":1}\n')
+    assert client.receive().code == "cancelled"
+    await_death(pid)
 
 
 def test_a_background_child_outlives_its_command(client: RawClient, server: ToolServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,110 @@ def test_a_hostile_glob_ends_soon(client: RawClient, server: ToolServer) -> None
     (server.root / ("a" * 250)).write_text("")
     assert paths(client, "glob", pattern="*a" * 100 + "b") == []
     assert paths(client, "glob", pattern="*a" * 100) == ["a" * 250]
+
+
+def test_links_inside_are_not_followed_twice(client: RawClient, project: Path) -> None:
+    (project / "again").symlink_to("src")
+    (project / "loop").symlink_to(".")
+    assert paths(client, "grep", pattern="needle in text") == ["src/data.txt"]
+    assert paths(client, "glob", pattern="**/data.txt") == ["src/data.txt"]
+    assert client.call("find", query="data.txt").json == ["src/data.txt"]
+    # A link named as the place to search is: it leads inside.
+    assert paths(client, "grep", pattern="needle", path="again") == ["src/data.txt"]
+
+
+def test_what_git_tracks_below_a_link_is_not_reached(client: RawClient, project: Path) -> None:
+    """A directory that was tracked and is a link out of the project by now."""
+    outside = project.parent / "swapped"
+    outside.mkdir(exist_ok=True)
+    (outside / "data.txt").write_text("needle outside\n")
+    subprocess.run(["git", "-C", project, "add", "src"], check=True)
+    assert "src/data.txt" in paths(client, "grep", pattern="needle")
+    shutil.rmtree(project / "src")
+    (project / "src").symlink_to(outside)
+    assert paths(client, "grep", pattern="needle outside") == []
+    assert paths(client, "glob", pattern="**/data.txt") == []
+
+
+@pytest.mark.usefixtures("project")
+def test_private_and_binary_files_are_left_out(client: RawClient, project: Path) -> None:
+    (project / ".git/needle.txt").write_text("needle\n")
+    (project / ".jido_code/needle.txt").write_text("needle\n")
+    found = paths(client, "grep", pattern="needle")
+    assert found == ["main.py", "src/data.txt"]
+    assert client.call("find", query="needle.txt").json == []
+    assert paths(client, "glob", pattern="**/needle.txt") == []
+    assert paths(client, "grep", pattern="needle", path="src/blob.bin") == []
+    # Hidden files of the project are its files.
+    (project / ".hidden").write_text("needle\n")
+    assert ".hidden" in paths(client, "grep", pattern="needle")
+
+
+@pytest.mark.usefixtures("project")
+def test_odd_names_are_not_misread(client: RawClient, project: Path) -> None:
+    for name in ("a\nmain.py", "-e", "two words", os.fsdecode(b"\xff\xfe"), "--"):
+        (project / name).write_text("odd-needle\n")
+    found = paths(client, "grep", pattern="odd-needle")
+    assert {"-e", "two words", "--", "\udcff\udcfe"} <= set(found)
+    assert "main.py" not in found
+    assert "a\nmain.py" in paths(client, "glob", pattern="*main.py")
+    assert paths(client, "grep", pattern="odd-needle", path="-e") == ["-e"]
+    assert paths(client, "grep", pattern="odd-needle", path="a\nmain.py") == ["a\nmain.py"]
+
+
+@pytest.mark.usefixtures("project")
+def test_what_is_no_file_is_not_waited_for(client: RawClient, project: Path) -> None:
+    os.mkfifo(project / "pipe.txt")
+    assert client.call("grep", pattern="x", path="pipe.txt").code == "not_regular"
+    assert "pipe.txt" not in paths(client, "grep", pattern=".")
+
+
+def test_searching_swapped_directories_leads_nowhere_else(client: RawClient, project: Path) -> None:
+    outside = project.parent / "beyond"
+    outside.mkdir(exist_ok=True)
+    (outside / "f.txt").write_text("beyond-secret\n")
+    (project / "safe").mkdir()
+    (project / "safe/f.txt").write_text("beyond-nothing\n")
+    (project / "link").symlink_to(outside)
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            os.rename(project / "safe", project / "parked")
+            os.rename(project / "link", project / "safe")
+            os.rename(project / "safe", project / "link")
+            os.rename(project / "parked", project / "safe")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    texts, codes = set(), set()
+    try:
+        for path in ("safe", "safe/f.txt") * 40:
+            reply = client.call("grep", pattern="beyond-", path=path)
+            if reply.header["ok"]:
+                texts |= {row["text"] for row in reply.json}
+            else:
+                codes.add(reply.code)
+    finally:
+        stop.set()
+        thread.join()
+    assert texts <= {"beyond-nothing"}
+    assert codes <= {"outside_project", "not_found", "not_directory"}
+
+
+def test_a_big_tree_is_bounded(client: RawClient, project: Path) -> None:
+    for number in range(1500):
+        (project / f"many/{number % 30}").mkdir(parents=True, exist_ok=True)
+        (project / f"many/{number % 30}/{number}.txt").write_text("many\n")
+    reply = client.call("glob", pattern="many/**/*.txt", limit=1000)
+    assert (len(reply.json), reply.result["truncated"]) == (1000, True)
+    assert len(client.call("glob", pattern="many/**/*.txt", limit=2000).json) == 1500
+    reply = client.call("find", query="txt", limit=5)
+    assert (len(reply.json), reply.result["truncated"]) == (5, True)
+    reply = client.call("grep", pattern="many", limit=100)
+    assert (len(reply.json), reply.result["truncated"]) == (100, True)
+    assert client.call("grep", pattern="x", limit=100_000).code == "invalid_argument"
+    assert client.call("glob", pattern="*", limit=100_000).code == "invalid_argument"
 
 
 def test_links_out_of_the_project_are_not_searched(client: RawClient, project: Path) -> None:
