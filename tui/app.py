@@ -22,7 +22,8 @@ from textual.message import Message
 from tui.client import Api
 from tui.commands.desk import Desk
 from tui.commands.dispatch import dispatch
-from tui.http import Http
+from tui.found import Found, Reach
+from tui.http import Http, NoAddress
 from tui.keyboard import Keyboard, claim_alt_keys
 from tui.pace import Pace
 from tui.render.palette import DARK, PALETTES, Palette
@@ -54,24 +55,20 @@ class JidoApp(App[int]):
     ENABLE_COMMAND_PALETTE = False
     TITLE = "jido"
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        project_path: str | None,
-        theme: str | None = None,
-        *,
-        keeps_theme: bool = False,
-    ) -> None:
+    def __init__(self, reach: Reach, project_path: str | None, theme: str | None = None) -> None:
         """Prepare; nothing is called before the first frame stands.
 
-        `theme` is the person's; a project's own wins for its tab unless `keeps_theme`.
+        `theme` is that of the first frame, until `reach` says which one the person has.
         """
         super().__init__()
+        self.fault: Exception | None = None
+        """Why no server was found; the client has ended for it."""
+        self._reach = reach
+        self._http = Http(None, "")
         self.workspace = Workspace(project_path=project_path or "", home=os.path.expanduser("~"))
         claim_alt_keys()
         self.keyboard = Keyboard(os.environ)
-        self.work = Work(Api(Http(url, token)), self.workspace, self.tell)
+        self.work = Work(Api(self._http), self.workspace, self.tell)
         self.desk = Desk(
             api=self.work.api,
             workspace=self.workspace,
@@ -85,9 +82,8 @@ class JidoApp(App[int]):
         self._due = False
         for each in THEMES:
             self.register_theme(each)
-        self._unknown_theme = theme if theme and theme not in PALETTES else ""
         self._own_theme = theme if theme in PALETTES else DARK.name
-        self._keeps_theme = keeps_theme
+        self._keeps_theme = False
         self.theme = self._own_theme
 
     @property
@@ -106,12 +102,20 @@ class JidoApp(App[int]):
         return screen if isinstance(screen, MainScreen) and screen.is_mounted else None
 
     def on_ready(self) -> None:
-        """Begin to talk to the server, now that something is on screen."""
+        """Begin to look for the server, now that something is on screen."""
+        self.work.begin(self._begin())
+
+    async def _begin(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._reach)
+            self._http.use(found.url, found.token)
+        except Exception as fault:  # noqa: BLE001 - raised again once the terminal is given back
+            self.fault = fault
+            self.exit(1)
+            return
+        self._dress_as(found)
         self.work.begin(self.work.start(self.workspace.project_path))
         self.work.begin(_warm_up())
-        if self._unknown_theme:
-            text = f"There is no theme “{self._unknown_theme}”, as the settings ask for."
-            self.tell(Told("", "error", f"{text} Themes: {', '.join(PALETTES)}."))
 
     async def on_unmount(self) -> None:
         """End what runs beside the screen."""
@@ -159,6 +163,16 @@ class JidoApp(App[int]):
         self._own_theme, self._keeps_theme = name, True
         self._use_theme(name)
 
+    def _dress_as(self, found: Found) -> None:
+        """Take the person's theme, unless another was chosen meanwhile."""
+        if not self._keeps_theme:
+            self._own_theme = found.theme if found.theme in PALETTES else DARK.name
+            self._keeps_theme = found.keeps_theme
+            self._dress()
+        if found.theme and found.theme not in PALETTES:
+            text = f"There is no theme “{found.theme}”, as the settings ask for."
+            self.tell(Told("", "error", f"{text} Themes: {', '.join(PALETTES)}."))
+
     def _dress(self) -> None:
         """Use the colours of the project on screen, or else the person's."""
         session = self.workspace.active
@@ -203,25 +217,22 @@ async def _warm_up() -> None:
     await asyncio.to_thread(importlib.import_module, "tui.render.markdown")
 
 
-def run(
-    url: str,
-    token: str,
-    project_path: str | None,
-    theme: str | None = None,
-    *,
-    keeps_theme: bool = False,
-) -> int:
+def run(reach: Reach, project_path: str | None, theme: str | None = None) -> int:
     """Show the client until the person leaves; return the exit code.
 
-    Needs a terminal on standard input and output. Says on leaving how to come back.
+    Needs a terminal on standard input and output. Says on leaving how to come back. Raises what
+    `reach` raises, once the terminal is as it was.
     """
     gc.set_threshold(20_000, 20, 50)
-    try:
-        app = JidoApp(url, token, project_path, theme, keeps_theme=keeps_theme)
-    except ValueError as fault:
-        sys.stderr.write(f"jido-tui: {fault} JIDO_URL sets it.\n")
-        return 2
+    # The thread that looks for the server loads libraries meanwhile; a key must not wait for it.
+    sys.setswitchinterval(0.001)
+    app = JidoApp(reach, project_path, theme)
     code = app.run()
+    if isinstance(app.fault, NoAddress):
+        sys.stderr.write(f"jido-tui: {app.fault} JIDO_URL sets it.\n")
+        return 2
+    if app.fault is not None:
+        raise app.fault
     if app.return_code:
         return app.return_code
     sys.stdout.write(farewell(app.workspace))

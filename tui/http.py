@@ -30,6 +30,10 @@ class Unreachable(Exception):
     """The server did not answer, or broke off."""
 
 
+class NoAddress(ValueError):
+    """What was given as the server's address is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One complete answer."""
@@ -108,11 +112,17 @@ class Stream:
 class Http:
     """Requests to one server, each with the bearer token."""
 
-    def __init__(self, url: str, token: str) -> None:
-        """Take the base address, `http://host:port`; raises ValueError when it is none."""
+    def __init__(self, url: str | None, token: str) -> None:
+        """Take the address as `use` does; None means that it is not known yet."""
+        self.url = ""
+        if url is not None:
+            self.use(url, token)
+
+    def use(self, url: str, token: str) -> None:
+        """Take the base address, `http://host:port`; raises NoAddress when it is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"“{url}” is not an address such as http://127.0.0.1:8420.")
+            raise NoAddress(f"“{url}” is not an address such as http://127.0.0.1:8420.")
         self.url = url.rstrip("/")
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -150,6 +160,8 @@ class Http:
         idle_timeout_s: float | None,
     ) -> AsyncIterator[Stream]:
         """Open an answer whose body arrives bit by bit; raises Unreachable."""
+        if not self.url:
+            raise Unreachable("The server is still being looked for.")
         reader, writer = await self._connect()
         try:
             writer.write(self._head(method, path, body, headers or {}))

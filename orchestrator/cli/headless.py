@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.changes import Changes
+from orchestrator.cli.directory import check_project
 from orchestrator.cli.failures import UsageError, code_of, complain, explain
 from orchestrator.cli.interrupts import Interrupted, Interrupts
 from orchestrator.cli.outcome import Outcome, check_result_file, write_result
 from orchestrator.cli.progress import Progress
-from orchestrator.cli.projects import SessionFailed, check_project, close_session
+from orchestrator.cli.projects import SessionFailed, close_session
 from orchestrator.cli.server import connect
 from orchestrator.cli.turns import TurnFollower, TurnRules
 from orchestrator.domain.errors import InvalidRequest, JidoError

@@ -1,7 +1,6 @@
 """The project a command works on, and the session for it.
 
-Owns how a path of the command line becomes one the server understands, and that a
-session opened for a command is closed again.
+Owns that a session opened for a command is closed again.
 """
 
 from __future__ import annotations
@@ -14,14 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator.cli.failures import UsageError
+from orchestrator.cli.directory import project_path
 from orchestrator.cli.http import DeadlinePassed, EventFollower
-from orchestrator.domain.errors import (
-    JidoError,
-    ProjectPathNotDirectory,
-    ProjectPathNotFound,
-    Unavailable,
-)
+from orchestrator.domain.errors import JidoError, Unavailable
 from orchestrator.domain.targets import Named, find_live
 from orchestrator.local.http import Api
 from orchestrator.wire.problems import Problem
@@ -37,30 +31,6 @@ class SessionFailed(Unavailable):
 
     code = "session_failed"
     title = "Session failed to start"
-
-
-def project_path(project: Path | None) -> str:
-    """Return the absolute path of a project; None means the current directory."""
-    try:
-        return os.path.abspath(project or Path.cwd())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"The project cannot be found: {error}.") from error
-
-
-def check_project(path: str, *, elsewhere: bool) -> None:
-    """Refuse at once what cannot be a project; `elsewhere` leaves it to a server named by URL.
-
-    Raises ProjectPathNotFound or ProjectPathNotDirectory.
-    """
-    if elsewhere or "\0" in path:
-        return
-    try:
-        if not os.path.lexists(path):
-            raise ProjectPathNotFound(f"{path} does not exist. Name an existing directory.")
-        if not os.path.isdir(path):
-            raise ProjectPathNotDirectory(f"{path} is not a directory. Name the directory.")
-    except OSError as error:
-        raise UsageError(f"{path[:200]} cannot be a project: {error.strerror}.") from error
 
 
 @contextlib.contextmanager

@@ -49,8 +49,8 @@ def run(
     4 budget reached, 5 timeout, 6 no server, engine or image (or the session cannot be
     opened), 130 cancelled.
     """
+    from orchestrator.cli.directory import project_path
     from orchestrator.cli.headless import RunOptions, run_headless
-    from orchestrator.cli.projects import project_path
     from orchestrator.cli.prompt import read_prompt
 
     return run_headless(

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from orchestrator.cli.directory import check_project, project_path
 from orchestrator.cli.failures import UsageError
-from orchestrator.cli.projects import check_project, project_path, session_for
+from orchestrator.cli.projects import session_for
 from orchestrator.cli.server import connect
 from orchestrator.domain.limits import MAX_COMMAND_TIMEOUT_S
 from orchestrator.local.http import Api

@@ -70,7 +70,8 @@ def new(
     as_json: Json = False,
 ) -> int:
     """Open a session and wait until its sandbox is ready."""
-    from orchestrator.cli.projects import project_path, wait_or_close
+    from orchestrator.cli.directory import project_path
+    from orchestrator.cli.projects import wait_or_close
     from orchestrator.domain.models import parse_model
 
     body: dict[str, Any] = {"project_path": project_path(project or project_option)}

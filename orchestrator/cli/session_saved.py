@@ -49,7 +49,8 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Open a saved session again and wait until its sandbox is ready."""
-    from orchestrator.cli.projects import project_path, wait_or_close
+    from orchestrator.cli.directory import project_path
+    from orchestrator.cli.projects import wait_or_close
 
     body = {"project_path": project_path(project)} if project is not None else {}
     with server() as api:

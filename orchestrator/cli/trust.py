@@ -25,8 +25,8 @@ def trust(
     """
     import sys
 
+    from orchestrator.cli.directory import check_project, project_path
     from orchestrator.cli.project_content import read_content
-    from orchestrator.cli.projects import check_project, project_path
     from orchestrator.cli.trusted import accept, trusted_before
     from orchestrator.settings import load_settings
 

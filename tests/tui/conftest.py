@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from tests.support.scripted_api import TOKEN, ScriptedApi, scripted_api
 from tui.app import JidoApp
+from tui.found import Found
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript_view import TranscriptView
 
@@ -85,7 +86,7 @@ def open_client(api: ScriptedApi) -> OpenClient:
     async def open_one(
         path: str | None = PROJECT, size: tuple[int, int] = (100, 30), token: str = TOKEN
     ) -> AsyncIterator[Client]:
-        app = JidoApp(api.url, token, path)
+        app = JidoApp(lambda: Found(api.url, token), path)
         async with app.run_test(size=size) as pilot:
             yield Client(app, pilot)
 

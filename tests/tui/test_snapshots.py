@@ -13,6 +13,7 @@ from orchestrator.domain.models import SessionConfig
 from tests.support.scripted_api import TOKEN, ScriptedApi
 from tests.tui.conftest import PROJECT, Client
 from tui.app import JidoApp
+from tui.found import Found
 
 Story = Callable[[ScriptedApi, Client], Awaitable[None]]
 MODEL = SessionConfig(provider="anthropic", model="claude-sonnet")
@@ -95,7 +96,7 @@ async def test_pictures(
 ) -> None:
     api.add_session(PROJECT, config=SessionConfig() if story is empty else MODEL)
     api.add_session("/work/web client", config=MODEL)
-    app = JidoApp(api.url, TOKEN, PROJECT)
+    app = JidoApp(lambda: Found(api.url, TOKEN), PROJECT)
     async with app.run_test(size=size) as pilot:
         app.choose_theme(theme)
         client = Client(app, pilot)

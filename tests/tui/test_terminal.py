@@ -19,7 +19,10 @@ from tests.tui.conftest import PROJECT
 
 pytestmark = pytest.mark.terminal
 ROOT = Path(__file__).parents[2]
-PROGRAM = "import sys; from tui.app import run; sys.exit(run(*sys.argv[1:4]))"
+PROGRAM = (
+    "import sys; from tui.app import run; from tui.found import Found; "
+    "sys.exit(run(lambda: Found(*sys.argv[1:3]), sys.argv[3]))"
+)
 
 
 class Terminal:
