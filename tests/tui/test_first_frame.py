@@ -46,3 +46,14 @@ async def test_an_address_that_is_none_ends_the_client() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await Client(app, pilot).until(lambda: app.fault is not None)
     assert "address" in str(app.fault)
+
+
+async def test_the_theme_of_the_settings_is_taken_when_they_are_read(api: ScriptedApi) -> None:
+    app = JidoApp(lambda: Found(api.url, TOKEN, theme="light"), PROJECT, "high_contrast")
+    assert app.theme == "high_contrast"
+    async with app.run_test(size=(100, 30)) as pilot:
+        await Client(app, pilot).until(lambda: app.theme == "light")
+    app = JidoApp(lambda: Found(api.url, TOKEN, theme="pink"), PROJECT)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await Client(app, pilot).sees("There is no theme “pink”")
+        assert app.theme == "dark"
