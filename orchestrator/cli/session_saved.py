@@ -99,8 +99,8 @@ def take_in(
     """Take in a portable document; what comes of it is printed."""
     from urllib.parse import quote
 
+    from orchestrator.cli.directory import project_path
     from orchestrator.cli.documents import read_document
-    from orchestrator.cli.projects import project_path
 
     document = read_document(file)
     place = f"?project_path={quote(project_path(project))}" if project is not None else ""
