@@ -150,7 +150,7 @@ def parse_declaration(name: str, declared: object) -> ProjectTool:
         parameters = {}
     if not isinstance(parameters, dict) or parameters.setdefault("type", "object") != "object":
         raise _invalid(name, "its parameters must be of type object")
-    if len(json.dumps(parameters)) > MAX_SCHEMA_BYTES:
+    if not _is_small(parameters):
         raise _invalid(name, f"its parameters exceed {MAX_SCHEMA_BYTES // 1024} KiB")
     return ProjectTool(name, description.strip(), _schema(name, "parameters", parameters, 1))
 
@@ -172,6 +172,13 @@ def _check_text(name: str, what: str, text: str) -> None:
         raise _invalid(name, f"{what} exceeds {MAX_DESCRIPTION_CHARACTERS:,} characters")
     if not all(c.isprintable() or c == "\n" for c in text):
         raise _invalid(name, f"{what} holds characters that cannot be printed")
+
+
+def _is_small(parameters: Schema) -> bool:
+    try:
+        return len(json.dumps(parameters)) <= MAX_SCHEMA_BYTES
+    except RecursionError:
+        return False
 
 
 def _schema(name: str, place: str, declared: object, depth: int) -> Schema:

@@ -93,6 +93,7 @@ def having(schema: Any, name: str = "a") -> dict[str, Any]:
         (having({"type": "object", "required": ["b"]}), "properties that it has"),
         (having({"type": "object", "additionalProperties": True}), "those it declares"),
         (having(nested(6)), "nest deeper"),
+        (having(nested(100_000)), "exceed 16 KiB"),
     ],
 )
 def test_hostile_declarations_are_refused_in_one_line(declaration: Any, fault: str) -> None:
