@@ -45,32 +45,17 @@ MAX_ENUM: Final = 100
 """Values of one `enum`."""
 
 BUILT_IN_TOOLS: Final = frozenset(
-    [
-        "read_file",
-        "write_file",
-        "edit_file",
-        "multi_edit",
-        "list_files",
-        "find_files",
-        "glob",
-        "grep",
-        "find",
-        "run_command",
-        "start_command",
-        "check_command",
-        "stop_command",
-        "write_plan",
-        "update_plan",
-        "read_plan",
-        "lua",
-        "shell",
-        "bash",
-        "task",
-        "delegate",
-        "final_result",
-    ]
+    {
+        *("read_file", "write_file", "edit_file", "multi_edit", "list_files", "find_files"),
+        *("search_files", "create_directory", "file_info", "glob", "grep", "find"),
+        *("run_command", "start_command", "check_command", "stop_command", "shell", "bash", "lua"),
+        *("write_plan", "update_plan", "read_plan", "todo", "task", "delegate", "final_result"),
+    }
 )
-"""Names that the agent's own tools have or may get; no project's tool may take one."""
+"""Names that the agent's own tools have or may get, and that clients have words for.
+
+No project's tool may take one: it would pose as what it is not.
+"""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PROPERTY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

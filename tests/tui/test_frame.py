@@ -144,6 +144,16 @@ def test_what_waits_stands_above_the_prompt() -> None:
     recording.tell("approval.requested", **ask, arguments={"script": script})
     recording.session.asks.pop(0)
     assert any("20 more lines" in line for line in waits(workspace))
+    # Of a tool of the project the client knows no main argument: all are shown.
+    ask = {"turn_id": "t1", "call_id": "e", "reason": "", "tool": "deploy"}
+    arguments = {"path": "a.py", "force": True, "hosts": ["one", "two"]}
+    recording.tell("approval.requested", **ask, arguments=arguments)
+    asked = recording.session.asks.pop(0)
+    shown = waits(workspace)
+    assert "▌ Allow using deploy a.py" in shown
+    assert '▌   "force": true,' in shown
+    assert '▌     "two"' in shown
+    recording.session.asks[:] = [asked]
     reduce(workspace, o.Answering(SESSION_ID, "d"))
     assert any("sending the answer" in line for line in waits(workspace))
 

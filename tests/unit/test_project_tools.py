@@ -14,6 +14,7 @@ from orchestrator.domain.project_tools import (
     name_fault,
     parse_declaration,
 )
+from tui.state.tool_words import verb
 
 PARAMETERS = {
     "type": "object",
@@ -118,7 +119,19 @@ def test_names(name: str) -> None:
     assert name_fault("x" * 64) is None
 
 
-def test_no_name_of_the_agents_own() -> None:
+def test_no_name_of_the_agents_own_and_none_that_the_client_has_words_for() -> None:
+    words = [
+        "read_file",
+        "run_command",
+        "check_command",
+        "bash",
+        "todo",
+        "search_files",
+        "file_info",
+        "lua",
+    ]
+    assert all(verb(name, done=True) != f"Used {name.replace('_', ' ')}" for name in words)
+    assert set(words) <= BUILT_IN_TOOLS
     assert all(name_fault(name) is not None for name in BUILT_IN_TOOLS)
 
 

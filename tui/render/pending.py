@@ -92,7 +92,7 @@ def _ask(session: SessionState, palette: Palette, width: int) -> list[tuple[Row,
 
 def _subject(ask: Ask, palette: Palette, width: int) -> list[Row]:
     """Return what would be done, as it is: the whole command, or the change."""
-    whole = sanitise(full_target(ask.arguments))
+    whole = sanitise(full_target(ask.tool, ask.arguments))
     if "\n" in whole or len(whole) > 60:
         lines = [
             line[i : i + width]

@@ -72,8 +72,13 @@ def target(arguments: Mapping[str, Any]) -> str:
     return one_line(json.dumps(arguments, ensure_ascii=False)[:400], 120)
 
 
-def full_target(arguments: Mapping[str, Any]) -> str:
-    """Return what the call works on with its line breaks, for the person who must judge it."""
+def full_target(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return what the call works on with its line breaks, for the person who must judge it.
+
+    Of a tool that is not known here, the project's own for example, that is every argument.
+    """
+    if name not in _VERBS and arguments:
+        return json.dumps(arguments, ensure_ascii=False, indent=2)
     for key in ("command", "script"):
         value = arguments.get(key)
         if isinstance(value, str):
