@@ -13,13 +13,8 @@ import signal
 
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.marks import MARKER, kill_tree, start_marked
+from sandbox_image.toolserver.priorities import run_last, scored_first
 from sandbox_image.toolserver.roots import Directory
-
-_CHILD_OOM_SCORE = b"500"
-"""Added to a command's score for the out-of-memory killer, so that it goes before the server."""
-
-_MAX_EARLY_CHILDREN = 64
-"""Processes looked at while raising the score of a command that has just started."""
 
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
 """Signals that Python or this server handles; a command starts with their defaults."""
@@ -72,18 +67,20 @@ def spawn(
         descriptors = (*descriptors, directory.handle)
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(descriptors)]
     try:
-        pid = _posix_spawn(program, command, environment, actions)
+        with scored_first:
+            pid = _posix_spawn(program, command, environment, actions)
     except OSError as error:
         if error.errno == errno.ENOEXEC:
             script_command = ["sh", program, *command[1:]]
-            pid = _posix_spawn("/bin/sh", script_command, environment, actions)
+            with scored_first:
+                pid = _posix_spawn("/bin/sh", script_command, environment, actions)
         elif error.errno in (errno.ENOENT, errno.EACCES):
             raise ProgramMissing(command[0], 127 if error.errno == errno.ENOENT else 126) from None
         else:
             raise
     except ValueError as error:
         raise ToolFailure("invalid_argument", f"the command cannot be started: {error}") from None
-    _raise_oom_score(pid)
+    run_last(pid)
     return pid
 
 
@@ -105,41 +102,6 @@ def _posix_spawn(
             setsigmask=(),
         ),
     )
-
-
-def _raise_oom_score(pid: int) -> None:
-    """Make the child the kernel's first choice when memory runs out.
-
-    What it forked before its score was raised is found among its children; what it forks
-    later inherits the score.
-    """
-    pending = [str(pid)]
-    for _ in range(_MAX_EARLY_CHILDREN):
-        if not pending:
-            return
-        process = f"/proc/{pending.pop()}"
-        try:
-            _write_file(f"{process}/oom_score_adj", _CHILD_OOM_SCORE)
-            pending += _read_file(f"{process}/task/{process[6:]}/children").split()
-        except OSError:
-            # It has ended, or this kernel does not list children.
-            continue
-
-
-def _write_file(path: str, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(handle, data)
-    finally:
-        os.close(handle)
-
-
-def _read_file(path: str) -> str:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(handle, 4096).decode("ascii")
-    finally:
-        os.close(handle)
 
 
 class Child:

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from orchestrator.domain.errors import JidoError
-from scripts.bench import client, docker, memory, saved, sessions, tool_calls, turns
+from scripts.bench import client, docker, memory, neighbour, saved, sessions, tool_calls, turns
 from scripts.bench.figures import Figure
 from scripts.bench.machine import Machine
 from scripts.bench.programs import ProgramFailed
@@ -35,6 +35,7 @@ STEPS: dict[str, list[Step]] = {
     "session": [sessions.session_ready],
     "ten": [sessions.ten_at_once],
     "tools": [tool_calls.tool_calls],
+    "neighbour": [neighbour.neighbour_calls],
     "turns": [turns.prompt_to_provider, turns.chunk_to_client],
     "client": [client.key_to_paint],
     "saved": [saved.saved_sessions],

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.sandboxes.seccomp import ARCHITECTURES
+from tests.support.docker import containers, docker, inspect, remove
+from tests.support.requirements import SANDBOX_IMAGE
 from tests.support.sandboxes import LIMITS, Sandboxes
 
 WRITABLE = """
@@ -183,6 +185,43 @@ async def test_limits_of_files_and_cores(sandboxes: Sandboxes) -> None:
     done = await sandbox.shell("ulimit -c; ulimit -n; ulimit -Hc; ulimit -c 1")
     assert done.stdout.split() == ["0", "4096", "0"]
     assert done.exit_code != 0
+
+
+async def test_what_is_written_to_the_engines_log_goes_nowhere(sandboxes: Sandboxes) -> None:
+    sandbox = await sandboxes.start()
+    script = "for fd in 1 2; do head -c 64M /dev/zero > /proc/1/fd/$fd; done 2>/dev/null; echo done"
+    assert (await sandbox.shell(script)).stdout == "done\n"
+    assert (await sandbox.shell("echo alive")).stdout == "alive\n"
+    if sandboxes.kind == "docker":
+        (name,) = containers(f"jido.session={sandbox.spec.session_id}")
+        assert inspect(name)["LogPath"] == ""
+        assert docker("logs", name, check=False) == ""
+        # With the engine's usual driver the same write is kept.
+        words = ["--log-driver=json-file", "--entrypoint=/bin/sh", SANDBOX_IMAGE]
+        loose = docker("run", "--detach", *words, "-c", "head -c 1M /dev/zero > /proc/1/fd/1")
+        try:
+            docker("wait", loose.strip())
+            assert len(docker("logs", loose.strip())) > 1_000_000
+        finally:
+            remove([loose.strip()])
+    else:
+        kept = sum(map(memory_file_bytes, processes_of(sandboxes.base)))
+        assert 0 < kept < 100_000
+
+
+def processes_of(base: Path) -> list[int]:
+    """Processes whose command line names a directory."""
+    found = subprocess.run(["pgrep", "-f", str(base)], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]
+
+
+def memory_file_bytes(pid: int) -> int:
+    """Bytes of the memory file that is a process's standard error; 0 when it has none."""
+    try:
+        place = f"/proc/{pid}/fd/2"
+        return os.stat(place).st_size if "memfd:" in os.readlink(place) else 0
+    except OSError:
+        return 0
 
 
 async def test_processes_are_limited_and_the_session_lives_on(sandboxes: Sandboxes) -> None:
