@@ -190,3 +190,47 @@ async def test_a_stopping_server_ends_its_streams(
         server.should_exit = True
         async with asyncio.timeout(3):
             assert "session.ready" in [frame.event async for frame in stream]
+
+
+async def test_some_types_of_all_sessions_are_followed_without_the_rest(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    alpha = await opened("alpha")
+    types = "session.created,session.closed"
+    async with client.stream("GET", "/v1/events", params={"types": types}) as answer:
+        stream = frames(answer)
+        await store.events.append(alpha["id"], notices(1, 1200))
+        beta = await opened("beta")
+        await client.patch(f"/v1/sessions/{beta['id']}", json={"name": "other"})
+        await store.events.append(alpha["id"], notices(1, 1200))
+        await client.delete(f"/v1/sessions/{beta['id']}")
+        seen = await take(stream, 2)
+    assert [(f.event, json.loads(f.data)["session_id"]) for f in seen] == [
+        ("session.created", beta["id"]),
+        ("session.closed", beta["id"]),
+    ]
+    resumed = {"types": types, "after": seen[0].id}
+    async with client.stream("GET", "/v1/events", params=resumed) as answer:
+        (again,) = await take(frames(answer), 1)
+    assert (again.event, again.id) == ("session.closed", seen[1].id)
+    unknown = await client.get("/v1/events", params={"types": "session.opened"})
+    assert "session.opened" in refused(unknown, 422, "invalid_argument")["detail"]
+
+
+async def test_a_stream_of_few_types_is_kept_alive_while_others_happen(
+    opened: Opened, store: Store, services: Services, settings: Settings
+) -> None:
+    session = await opened()
+    hasty = replace(services, following=FollowService(store, keepalive_s=0.3))
+    async with (
+        client_of(create_app(hasty, settings, TOKEN), settings) as client,
+        client.stream("GET", "/v1/events", params={"types": "session.closed"}) as answer,
+    ):
+        lines = answer.aiter_lines()
+        async with asyncio.timeout(10):
+            for _ in range(6):
+                await store.events.append(session["id"], notices(1, 2))
+                line = ""
+                while not line:
+                    line = await anext(lines)
+                assert line in (": stream", ": keep-alive")

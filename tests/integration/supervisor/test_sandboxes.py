@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import partial
 from pathlib import Path
 
 from orchestrator.domain.session import Session
 from tests.integration.supervisor.stage import Stage
+from tests.support.sandboxes import ordinary_owner
 
 
 async def test_a_claimed_session_becomes_ready_and_its_channel_answers(stage: Stage) -> None:
@@ -185,3 +187,26 @@ async def _has(stage: Stage, session: Session, kind: str) -> bool:
 
 async def _count(stage: Stage, session: Session, crashes: int) -> bool:
     return (await stage.types(session.id)).count("sandbox.crashed") == crashes
+
+
+async def test_a_project_that_cannot_be_written_is_open_and_says_so(stage: Stage) -> None:
+    await stage.start()
+    project = stage.project("one")
+    stage.base.chmod(0o711)
+    os.chown(project, *ordinary_owner())
+    project.chmod(0o555)
+    before = project.stat()
+    session = await stage.claim(project)
+    await stage.reaches(session.id, "ready")
+    types = await stage.types(session.id)
+    assert types == ["session.created", "notice", "session.ready"]
+    (told,) = [event for event in await stage.events(session.id) if event.type == "notice"]
+    assert (told.data["level"], told.data["code"]) == ("info", "project_read_only")
+    assert [path.name for path in project.iterdir()] == ["README.md"]
+    after = project.stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
+    await stage.close(session.id)
+    project.chmod(0o755)
+    again = await stage.claim(project)
+    await stage.reaches(again.id, "ready")
+    assert "notice" not in await stage.types(again.id)
