@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.failures import UsageError
-from orchestrator.domain.errors import ProjectPathNotDirectory, ProjectPathNotFound
+from orchestrator.domain.paths import not_directory, not_found
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
 
 
 def project_path(project: Path | None) -> str:
@@ -21,17 +25,17 @@ def project_path(project: Path | None) -> str:
         raise UsageError(f"The project cannot be found: {error}.") from error
 
 
-def check_project(path: str, *, elsewhere: bool) -> None:
+def check_project(settings: Settings, path: str, *, elsewhere: bool) -> None:
     """Refuse at once what cannot be a project; `elsewhere` leaves it to a server named by URL.
 
-    Raises ProjectPathNotFound or ProjectPathNotDirectory.
+    In the words of the server. Raises ProjectPathNotFound or ProjectPathNotDirectory.
     """
     if elsewhere or "\0" in path:
         return
     try:
         if not os.path.lexists(path):
-            raise ProjectPathNotFound(f"{path} does not exist. Name an existing directory.")
+            raise not_found(path, settings.roots)
         if not os.path.isdir(path):
-            raise ProjectPathNotDirectory(f"{path} is not a directory. Name the directory.")
+            raise not_directory(os.path.realpath(path))
     except OSError as error:
         raise UsageError(f"{path[:200]} cannot be a project: {error.strerror}.") from error

@@ -80,7 +80,7 @@ def _check(options: RunOptions, settings: Settings) -> None:
         raise UsageError("--max-cost takes an amount of at least 0.")
     if options.result is not None:
         check_result_file(options.result)
-    check_project(options.project, elsewhere="url" in settings.model_fields_set)
+    check_project(settings, options.project, elsewhere="url" in settings.model_fields_set)
 
 
 class HeadlessRun:

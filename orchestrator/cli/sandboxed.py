@@ -39,7 +39,7 @@ def in_session(project: Path | None, session: str | None) -> Iterator[tuple[Api,
     """
     settings = load_settings()
     if session is None:
-        check_project(project_path(project), elsewhere="url" in settings.model_fields_set)
+        check_project(settings, project_path(project), elsewhere="url" in settings.model_fields_set)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with connect(settings) as api, session_for(api, project, session) as found:

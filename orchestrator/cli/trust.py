@@ -32,7 +32,7 @@ def trust(
 
     settings = load_settings()
     project = project_path(path)
-    check_project(project, elsewhere=False)
+    check_project(settings, project, elsewhere=False)
     content = read_content(project)
     _show(content, trusted_before(settings, project))
     if sys.stdin.isatty() and not yes:

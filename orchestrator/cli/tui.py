@@ -107,7 +107,8 @@ def _refuse(path: str, wanted: dict[str, str]) -> None:
     from orchestrator.cli.directory import check_project
     from orchestrator.settings import load_settings
 
-    check_project(path, elsewhere="url" in load_settings(**wanted).model_fields_set)
+    settings = load_settings(**wanted)
+    check_project(settings, path, elsewhere="url" in settings.model_fields_set)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from orchestrator.domain.errors import (
     ProjectPathMissing,
     ProjectPathNotAbsolute,
     ProjectPathNotAllowed,
+    ProjectPathNotDirectory,
+    ProjectPathNotFound,
     ProjectPathTooLong,
 )
 from orchestrator.domain.limits import MAX_PATH_BYTES
@@ -84,6 +86,20 @@ def validate_place(real_path: str, roots: Iterable[str], home: str) -> None:
             f"{real_path} lies outside the project roots ({', '.join(roots)}). "
             "Add its parent to JIDO_PROJECT_ROOTS to allow it."
         )
+
+
+def not_found(path: str, roots: Iterable[str]) -> ProjectPathNotFound:
+    """Return the failure of a path at which nothing is; names the roots if it lies elsewhere."""
+    roots = list(roots)
+    hint = "Check the spelling."
+    if not any(is_beneath(path, root) for root in roots):
+        hint += f" Projects lie beneath {', '.join(roots)}."
+    return ProjectPathNotFound(f"{path} does not exist. {hint}")
+
+
+def not_directory(path: str) -> ProjectPathNotDirectory:
+    """Return the failure of a path at which something else is."""
+    return ProjectPathNotDirectory(f"{path} is not a directory. Name the directory that holds it.")
 
 
 def is_beneath(path: str, directory: str) -> bool:

@@ -22,14 +22,19 @@ from typing import Any, Final, NoReturn, TypeVar
 from orchestrator.domain.errors import (
     InvalidArgument,
     ProjectPathNotAllowed,
-    ProjectPathNotDirectory,
     ProjectPathNotFound,
     ProjectPathPermissionDenied,
     ProjectPathTooLong,
     Unavailable,
 )
 from orchestrator.domain.language import detect_language
-from orchestrator.domain.paths import is_beneath, validate_form, validate_place
+from orchestrator.domain.paths import (
+    is_beneath,
+    not_directory,
+    not_found,
+    validate_form,
+    validate_place,
+)
 from orchestrator.supervisor.project_settings import read_project_settings
 
 MAX_NAMES: Final = 10_000
@@ -162,10 +167,7 @@ def _refuse(form: str, error: OSError, places: Places) -> NoReturn:
         )
     if error.errno == errno.ELOOP:
         raise ProjectPathNotFound(f"{form} is a symbolic link that leads in a circle. Mend it.")
-    hint = "Check the spelling."
-    if not any(is_beneath(form, root) for root in places.roots):
-        hint += f" Projects lie beneath {', '.join(places.roots)}."
-    raise ProjectPathNotFound(f"{form} does not exist. {hint}") from error
+    raise not_found(form, places.roots) from error
 
 
 @contextmanager
@@ -175,9 +177,7 @@ def _directory(real_path: str) -> Iterator[int]:
     try:
         handle = os.open(real_path, flags)
     except NotADirectoryError as error:
-        raise ProjectPathNotDirectory(
-            f"{real_path} is not a directory. Name the directory that holds it."
-        ) from error
+        raise not_directory(real_path) from error
     except FileNotFoundError as error:
         raise ProjectPathNotFound(f"{real_path} does not exist any more.") from error
     except OSError as error:
