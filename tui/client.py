@@ -98,23 +98,26 @@ class SavedCalls(Calls):
         items = fields.objects(await self.get("/v1/saved"), "items")
         return [_saved(item) for item in items if fields.raw(item, "id")]
 
-    async def resume(self, saved_id: str, replaces: str = "") -> Json:
+    async def resume(self, saved_id: str, replaces: str = "", project_path: str = "") -> Json:
         """Open a saved session again, in the place of an empty one if one is named."""
         path = f"/v1/saved/{quote(saved_id)}/resume"
-        body = {"replaces": replaces} if replaces else {}
+        named = {"replaces": replaces, "project_path": project_path}
+        body = {key: value for key, value in named.items() if value}
         return await self.call("POST", path, body, timeout_s=START_TIMEOUT_S)
 
-    async def take_in(self, document: object) -> Json:
-        """Save a portable document as a session to be resumed."""
-        return await self.call("POST", "/v1/import", document, timeout_s=START_TIMEOUT_S)
+    async def take_in(self, document: object, project_path: str = "") -> Json:
+        """Save a portable document as a session to be resumed, at `project_path` if given."""
+        query = f"?{urlencode({'project_path': project_path})}" if project_path else ""
+        return await self.call("POST", f"/v1/import{query}", document, timeout_s=START_TIMEOUT_S)
 
     async def delete_saved(self, saved_id: str) -> None:
         """Delete a saved session for good."""
         await self.call("DELETE", f"/v1/saved/{quote(saved_id)}")
 
-    async def export(self, session_id: str) -> bytes:
+    async def export(self, session_id: str, *, redacts: bool = False) -> bytes:
         """Return the portable document of a session."""
-        answer = await self.http.request("GET", f"/v1/sessions/{quote(session_id)}/export")
+        path = f"/v1/sessions/{quote(session_id)}/export" + ("?redact=true" if redacts else "")
+        answer = await self.http.request("GET", path)
         if answer.status >= 400:
             raise refusal(answer.status, answer.json())
         return answer.body
@@ -133,7 +136,7 @@ class Api(SandboxCalls, SavedCalls):
 
     async def create(self, project_path: str, name: str | None = None) -> Json:
         """Open a project; its sandbox may still be starting."""
-        body = {"project_path": project_path} | ({"name": name} if name else {})
+        body = {"project_path": project_path} | ({} if name is None else {"name": name})
         return await self.call("POST", "/v1/sessions", body, timeout_s=START_TIMEOUT_S)
 
     async def update(self, session_id: str, change: Json) -> Json:

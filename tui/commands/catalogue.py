@@ -92,8 +92,13 @@ COMMANDS: Final = (
         client.theme,
         ("dark", "light", "high_contrast"),
     ),
-    Command("export", "[file]", "write the session as a document", client.export),
-    Command("import", "FILE", "take in such a document; /resume opens it", client.take_in),
+    Command("export", "[file] [--redact]", "write the session as a document", client.export),
+    Command(
+        "import",
+        "FILE [--project PATH]",
+        "take in such a document; /resume opens it",
+        client.take_in,
+    ),
     Command("help", "", "commands and keys", show_help),
     Command("quit", "", "leave; sessions go on", client.leave),
 )

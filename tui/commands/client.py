@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.domain.limits import MAX_IMPORT_BYTES
 from tui.commands.desk import Desk
-from tui.commands.parse import Line, UsageError, nearest
+from tui.commands.parse import Line, UsageError, nearest, take_option
 from tui.commands.sessions import absolute, escape
 from tui.render.palette import PALETTES
 from tui.state import fields
@@ -55,11 +55,11 @@ async def theme(desk: Desk, line: Line) -> None:
 async def export(desk: Desk, line: Line) -> None:
     """Write the session as one portable document."""
     entry = desk.session()
-    if len(line.arguments) > 1:
-        raise UsageError("/export [file]; put quotes around a name with blanks.")
-    name = line.arguments[0] if line.arguments else f"jido-{entry.id[:8]}.json"
-    path = Path(absolute(name, entry.project_path))
-    document = await desk.api.export(entry.id)
+    words = [word for word in line.arguments if word != "--redact"]
+    if len(words) > 1:
+        raise UsageError("/export [file] [--redact]; put quotes around a name with blanks.")
+    path = Path(absolute(words[0] if words else f"jido-{entry.id[:8]}.json", entry.project_path))
+    document = await desk.api.export(entry.id, redacts="--redact" in line.arguments)
     try:
         await asyncio.to_thread(_write_new, path, document)
     except FileExistsError:
@@ -71,18 +71,19 @@ async def export(desk: Desk, line: Line) -> None:
 
 async def take_in(desk: Desk, line: Line) -> None:
     """Save a portable document as a session to be resumed."""
-    if len(line.arguments) != 1:
-        raise UsageError("/import FILE; put quotes around a name with blanks.")
+    project, words = take_option(line.arguments, "--project")
+    if len(words) != 1:
+        raise UsageError("/import FILE [--project PATH]; put quotes around a name with blanks.")
     active = desk.workspace.active
     start = active.project_path if active else desk.workspace.project_path
-    path = Path(absolute(line.arguments[0], start))
+    path = Path(absolute(words[0], start))
     try:
         document = await asyncio.to_thread(_read, path)
     except OSError as fault:
         raise UsageError(f"{path} cannot be read: {fault.strerror or fault}.") from None
     except ValueError:
         raise UsageError(f"{path} is no document of a session.") from None
-    record = await desk.api.take_in(document)
+    record = await desk.api.take_in(document, absolute(project, start) if project else "")
     desk.tell(SavedListed([]))
     desk.say(f"Imported: “{fields.label(record, 'name')}”. /resume lists it.")
 

@@ -70,15 +70,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.5)), "")
 
 
-def take_option(arguments: tuple[str, ...], long: str, short: str) -> tuple[str, tuple[str, ...]]:
-    """Return the value of an option (empty when absent) and the other words.
+def take_option(
+    arguments: tuple[str, ...], long: str, short: str = ""
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the value of an option (None when absent) and the other words.
 
-    Understands `--name V`, `--name=V`, `-n V` and `-nV`; raises UsageError without a value.
+    Understands `--name V`, `--name=V`, `-n V`, `-nV`, and `--` before what is no option. Raises
+    UsageError without a value, and for any other option.
     """
-    value, others, words = "", [], list(arguments)
+    value: str | None = None
+    others: list[str] = []
+    words = list(arguments)
     while words:
         word = words.pop(0)
-        if word in (long, short):
+        if word == "--":
+            return value, (*others, *words)
+        if word == long or (short and word == short):
             if not words:
                 raise UsageError(f"{word} needs a value.")
             value = words.pop(0)
@@ -86,6 +93,8 @@ def take_option(arguments: tuple[str, ...], long: str, short: str) -> tuple[str,
             value = word[len(long) + 1 :]
         elif short and word.startswith(short) and len(word) > len(short) and word[:2] != "--":
             value = word[len(short) :]
+        elif word.startswith("--"):
+            raise UsageError(f"There is no option {word.partition('=')[0]}; there is {long}.")
         else:
             others.append(word)
     return value, tuple(others)

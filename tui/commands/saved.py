@@ -11,8 +11,8 @@ from typing import Final
 from orchestrator.domain.targets import Named, find_saved
 from tui.client import Refused, Unreachable
 from tui.commands.desk import Desk
-from tui.commands.parse import Line, UsageError, nearest
-from tui.commands.sessions import escape
+from tui.commands.parse import Line, UsageError, nearest, take_option
+from tui.commands.sessions import absolute, escape
 from tui.state.outcomes import (
     Asked,
     OfferDismissed,
@@ -23,7 +23,7 @@ from tui.state.outcomes import (
 )
 from tui.state.workspace import Saved
 
-FORMS: Final = ("[n|id]", "delete <n|id>", "clear")
+FORMS: Final = ("[n|id] [--project PATH]", "delete <n|id>", "clear")
 """Every form, as help and usage show it."""
 
 USAGE: Final = " · ".join(f"/resume {form}" for form in FORMS)
@@ -41,7 +41,8 @@ async def resume(desk: Desk, line: Line) -> None:
     elif len(words) > 1 and (meant := nearest(words[0], ("delete", "clear"))):
         raise UsageError(f"“{words[0]}” is unknown; did you mean /resume {meant}?  {USAGE}")
     else:
-        await _resume(desk, " ".join(words))
+        project, rest = take_option(words, "--project")
+        await _resume(desk, " ".join(rest), project)
 
 
 async def _fresh(desk: Desk) -> list[Saved]:
@@ -69,16 +70,17 @@ async def _list(desk: Desk) -> None:
     desk.explain("\n".join(rows))
 
 
-async def _resume(desk: Desk, target: str) -> None:
+async def _resume(desk: Desk, target: str, project: str | None) -> None:
     entry = await _find(desk, target)
+    path = absolute(project, desk.workspace.project_path) if project else ""
     active = desk.workspace.active
     replaces = ""
     if active is not None and active.empty and not active.busy:
-        replaces = active.id if active.project_path == entry.project_path else ""
+        replaces = active.id if active.project_path == (path or entry.project_path) else ""
     # The tab stays in its place although the session in it is closed by the resume.
     desk.tell(Replacing(replaces))
     try:
-        record = await desk.api.resume(entry.id, replaces)
+        record = await desk.api.resume(entry.id, replaces, path)
     except (Refused, Unreachable):
         desk.tell(Replacing(""))
         if replaces:

@@ -61,7 +61,7 @@ async def _new(desk: Desk, arguments: tuple[str, ...]) -> None:
     if len(words) > 1:
         raise UsageError("One path, please; put quotes around a path with blanks.")
     path = absolute(words[0] if words else "", desk.workspace.project_path)
-    record = await desk.api.create(path, name or None)
+    record = await desk.api.create(path, name)
     desk.tell(SessionOpened(record))
 
 
