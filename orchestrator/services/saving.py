@@ -31,8 +31,9 @@ _log = structlog.get_logger(__name__)
 class Saving:
     """Writes live sessions into the archive."""
 
-    def __init__(self, store: Store, archive: Archive) -> None:
-        """Read from `store`, write to `archive`."""
+    def __init__(self, store: Store, archive: Archive, retry_s: float = RETRY_S) -> None:
+        """Read from `store`, write to `archive`; failed autosaves again after `retry_s` seconds."""
+        self._retry_s = retry_s
         self._store = store
         self._archive = archive
         self._seen: dict[str, datetime] = {}
@@ -126,7 +127,7 @@ class Saving:
 
     async def _catch_up(self, session: Session) -> None:
         if not await self.autosave(session.id, tells=False):
-            self._retry_at[session.id] = time.monotonic() + RETRY_S
+            self._retry_at[session.id] = time.monotonic() + self._retry_s
             return
         _log.info("session.caught_up", session=session.id)
         self._seen[session.id] = session.updated_at

@@ -30,7 +30,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.queue import QUEUE_NAME
 from orchestrator.worker.caretaker import care
 from orchestrator.worker.jobs import Shared, prepare
-from orchestrator.worker.process import forked
+from orchestrator.worker.process import forked, start
 from orchestrator.worker.queue_worker import TurnWorker, work
 from orchestrator.worker.warm_up import warm_up
 
@@ -89,7 +89,7 @@ class TurnPool(WorkerPool):
         """Fork one worker."""
         name = uuid4().hex
         process = self.get_worker_process(name)
-        process.start()
+        start(process)
         self.worker_dict[name] = WorkerData(name=name, pid=process.pid or 0, process=process)
 
     def start(self, *_: Any, **__: Any) -> None:
@@ -122,7 +122,7 @@ class TurnPool(WorkerPool):
                 self.start_worker()
         if self._caretaker is None or not self._caretaker.is_alive():
             self._caretaker = forked("jido-caretaker", care, self._shared)
-            self._caretaker.start()
+            start(self._caretaker)
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a worker ended, a signal came or the time is over."""

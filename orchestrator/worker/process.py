@@ -15,6 +15,7 @@ from multiprocessing.context import ForkProcess
 from typing import Any, Final
 
 _FORK: Final = multiprocessing.get_context("fork")
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1
 # Looked up once and before any fork: a freshly forked child should not load libraries.
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -27,8 +28,20 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def start(process: ForkProcess) -> None:
+    """Start a process of `forked`; a signal that reaches it at its first moment is not lost.
+
+    Until it has handlers of its own it has its parent's, which would take the signal for theirs.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def forked(name: str, target: Callable[..., None], *arguments: Any) -> ForkProcess:
-    """Return a process, not yet started, that runs `target` with plain signal handling."""
+    """Return a process for `start` that runs `target` with plain signal handling."""
     return _FORK.Process(
         name=name, target=_enter, args=(os.getpid(), target, arguments), daemon=False
     )
@@ -36,7 +49,8 @@ def forked(name: str, target: Callable[..., None], *arguments: Any) -> ForkProce
 
 def _enter(parent: int, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     die_with_parent(parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     target(*arguments)
