@@ -24,6 +24,12 @@ local MAX_DEPTH = 64
 local HOOK_INSTRUCTIONS = 1000
 -- Bytes of one call's arguments; contents of files travel beside them.
 local MAX_ARGUMENT_BYTES = 60 * 1024
+-- Bytes that one frame carries beside its header.
+local MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+-- Bytes of an error's message; the rest is of no use to anybody.
+local MAX_MESSAGE_BYTES = 8192
+-- What the interpreter itself says when it gets no more memory.
+local OUT_OF_MEMORY = "not enough memory"
 -- Bytes of printed output kept before they are sent on.
 local FLUSH_BYTES = 2048
 
@@ -243,7 +249,7 @@ local function send(header, payload)
   stdout:flush()
 end
 
-local function receive()
+local function read_frame()
   local line = stdin:read("L")
   if not line then
     exit(0, false)
@@ -254,6 +260,16 @@ local function receive()
     payload = stdin:read(header.bytes) or ""
   end
   return header, payload
+end
+
+-- A frame that was read in half cannot be told from the next: nothing may go on after one.
+local function receive()
+  local sound, header, payload = pcall(read_frame)
+  if sound then
+    return header, payload
+  end
+  send({ limit = header == OUT_OF_MEMORY and "memory" or "frame" })
+  exit(1, false)
 end
 
 local settings = receive()
@@ -317,6 +333,11 @@ local function call(operation, arguments, payload)
     encoded = "{}"
   end
   payload = payload or ""
+  if type(payload) ~= "string" then
+    return nil, operation .. ": the data must be a string", "invalid_argument"
+  elseif #payload > MAX_PAYLOAD_BYTES then
+    return nil, operation .. ": the data is too large", "too_large"
+  end
   stdout:write(format('{"call":"%s","args":', operation), encoded, format(',"bytes":%d}\n', #payload), payload)
   stdout:flush()
   local reply, data = receive()
@@ -510,6 +531,13 @@ end
 
 while true do
   local sound, text = run(requested(receive()))
+  if not sound and text == OUT_OF_MEMORY then
+    give_up("memory")
+  elseif not sound then
+    text = sub(text, 1, MAX_MESSAGE_BYTES)
+  elseif #text > MAX_PAYLOAD_BYTES then
+    give_up("output")
+  end
   flush_output()
   send({ done = true, ok = sound }, text)
   collectgarbage("step")

@@ -35,10 +35,14 @@ _MESSAGES = {
     "lua_instructions": "the script ran more instructions than it may",
     "lua_memory": "the script used more memory than it may",
     "lua_timeout": "the script took longer than it may",
-    "lua_output": "the script printed more than it may",
+    "lua_output": "the script printed or returned more than it may",
     "lua_error": "the interpreter ended unexpectedly",
     "cancelled": "the script was cancelled",
 }
+
+
+_LIMITS = {"instructions": "lua_instructions", "memory": "lua_memory", "output": "lua_output"}
+"""What the prelude says that it ended for, and the code of it."""
 
 
 class InterpreterLimits:
@@ -248,7 +252,7 @@ class _Run:
                 if "done" in header:
                     return self._finish(header, payload)
                 if "limit" in header:
-                    code = "lua_output" if header["limit"] == "output" else "lua_instructions"
+                    code = _LIMITS.get(str(header["limit"]), "lua_error")
                     break
                 self._serve(header, payload, deadline)
         except TimeoutError:
@@ -272,8 +276,6 @@ class _Run:
         self._sound = header.get("ok") is True
         if not self._sound:
             self._message = payload[:8192].decode("utf-8", "replace")
-            if "not enough memory" in self._message:
-                return self._end("lua_memory")
         elif len(payload) > self._limits.result_bytes:
             return self._end("lua_output")
         else:
