@@ -22,6 +22,7 @@ from textual.message import Message
 from tui.client import Api
 from tui.commands.desk import Desk
 from tui.commands.dispatch import dispatch
+from tui.early_keys import EarlyKeys
 from tui.found import Found, Reach
 from tui.http import Http, NoAddress
 from tui.keyboard import Keyboard, claim_alt_keys
@@ -78,6 +79,7 @@ class JidoApp(App[int]):
             choose_theme=self.choose_theme,
             theme=lambda: self.theme,
         )
+        self._early_keys = EarlyKeys()
         self._pace = Pace()
         self._due = False
         for each in THEMES:
@@ -103,6 +105,8 @@ class JidoApp(App[int]):
 
     def on_ready(self) -> None:
         """Begin to look for the server, now that something is on screen."""
+        for event in self._early_keys.open():
+            self.post_message(event)
         self.work.begin(self._begin())
 
     async def _begin(self) -> None:
@@ -201,7 +205,9 @@ class JidoApp(App[int]):
         self.exit(0)
 
     async def on_event(self, event: events.Event) -> None:
-        """Learn what the keyboard can from each key on its way."""
+        """Learn what the keyboard can from each key on its way to whoever takes it."""
+        if self._early_keys.keep(event):
+            return
         if isinstance(event, events.Key) and self.keyboard.saw(event.key):
             self.schedule()
         await super().on_event(event)

@@ -112,3 +112,10 @@ async def test_the_whole_way_by_keys(api: ScriptedApi, terminal: Terminal) -> No
     await terminal.sees("You said: one", "You said: two")
     terminal.send("/quit\r")
     await terminal.sees("To come back:", "jido-tui /work/parser", "code 0")
+
+
+async def test_what_is_typed_while_the_client_starts_is_in_the_prompt(terminal: Terminal) -> None:
+    terminal.send("typed ahead")
+    await terminal.sees("Sandbox ready", "▌ typed ahead")
+    terminal.send(" and later\r")
+    await terminal.sees("You said: typed ahead and later")
