@@ -63,6 +63,15 @@ class Changes:
         return dict(map(_entry, filter(None, listing.decode(errors="replace").split("\0"))))
 
 
+def repository_warnings(api: Api, session_id: str) -> list[str]:
+    """Return what is to be said of repositories that the session made; none when nobody knows."""
+    try:
+        diff = api.call("GET", f"/v1/sessions/{session_id}/diff")
+    except JidoError:
+        return []
+    return [str(each.get("text", "")) for each in diff.get("warnings") or []]
+
+
 def _entry(line: str) -> tuple[str, str]:
     """Split `DATE TIME ZONE SIZE MODE NAME`."""
     *marks, name = line.split(" ", 5)

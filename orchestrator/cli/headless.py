@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli.changes import Changes
+from orchestrator.cli.changes import Changes, repository_warnings
 from orchestrator.cli.directory import check_project
 from orchestrator.cli.failures import UsageError, code_of, complain, explain
 from orchestrator.cli.interrupts import Interrupted, Interrupts
 from orchestrator.cli.outcome import Outcome, check_result_file, write_result
-from orchestrator.cli.progress import Progress
+from orchestrator.cli.progress import Progress, clean
 from orchestrator.cli.projects import SessionFailed, close_session
 from orchestrator.cli.server import connect
 from orchestrator.cli.turns import TurnFollower, TurnRules
@@ -113,6 +113,8 @@ class HeadlessRun:
             _print_line(outcome.line())
         elif outcome.text and outcome.status == "done":
             _print_text(outcome.text)
+        for warning in outcome.warnings:
+            complain(clean(warning, 600))
         if outcome.error is not None:
             complain(outcome.error)
         elif outcome.status == "cancelled":
@@ -157,6 +159,7 @@ class HeadlessRun:
             return
         follower.settle()
         self.outcome.files_changed = changes.paths()
+        self.outcome.warnings = repository_warnings(api, session["id"])
 
     def _see(self, event: dict[str, Any]) -> None:
         if self.options.json_lines:

@@ -47,6 +47,8 @@ class Outcome:
     )
     files_changed: list[str] = field(default_factory=list)
     """Relative to the project, sorted."""
+    warnings: list[str] = field(default_factory=list)
+    """Lines about what the user should look at before using git in the project."""
     error: str | None = None
     """One line for people; None when done."""
 
@@ -67,6 +69,8 @@ class Outcome:
             "files_changed": self.files_changed,
             "exit_code": self.exit_code,
         }
+        if self.warnings:
+            values["warnings"] = self.warnings
         return values if self.error is None else {**values, "error": self.error}
 
 

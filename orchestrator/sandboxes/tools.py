@@ -29,6 +29,7 @@ from orchestrator.sandboxes.project_tools import (
     parse_descriptions,
     parse_files,
 )
+from orchestrator.sandboxes.repositories import Finding, found_since
 
 OnOutput = Callable[[str, bytes], Awaitable[None] | None]
 
@@ -250,6 +251,10 @@ class SandboxTools:
         Empty where the project is no git repository.
         """
         return await baseline.changes(self._channel)
+
+    async def repositories_since(self, moment: float) -> list[Finding]:
+        """Repositories within the project made or changed since `moment`, seconds since 1970."""
+        return await found_since(self._channel, moment)
 
 
 def _paths(found: object) -> list[str]:

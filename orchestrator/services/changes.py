@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from orchestrator.wire.bodies import Diff, FileChange
+from orchestrator.sandboxes.repositories import Finding
+from orchestrator.wire.bodies import Diff, DiffWarning, FileChange
 
 MAX_CHARACTERS: Final = 1_048_576
 """Characters of a diff handed to a client; the rest is cut and `truncated` set."""
@@ -47,6 +48,27 @@ def read_changes(text: str) -> Diff:
             in_header = False
     is_cut = len(text) > MAX_CHARACTERS or len(files) > MAX_FILES
     return Diff(files=files[:MAX_FILES], text=text[:MAX_CHARACTERS], truncated=is_cut)
+
+
+def warning_of(finding: Finding) -> DiffWarning:
+    """Return what a user is told of a repository that the session made or changed."""
+    path = _printable(finding.path)
+    runs = ", ".join(map(_printable, finding.runs))
+    if finding.kind == "gitlink_added":
+        text = f"{path} was entered in the index as a repository of its own; git runs in it, too."
+    else:
+        done = "was made" if finding.kind == "repository_made" else "was changed"
+        names = f" It names programs to run: {runs}." if runs else ""
+        text = f"The repository {path} {done} during the session.{names}"
+    return DiffWarning(
+        code=finding.kind,
+        path=path,
+        text=f"{text} Your own git would run its hooks and settings: look at them first.",
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _marked(change: FileChange, line: str) -> FileChange:

@@ -27,7 +27,7 @@ from orchestrator.sandboxes.connecting import PATIENCE_S, connect
 from orchestrator.sandboxes.errors import ChannelClosed
 from orchestrator.sandboxes.tools import SandboxTools
 from orchestrator.services import project_tools
-from orchestrator.services.changes import read_changes
+from orchestrator.services.changes import read_changes, warning_of
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
 from orchestrator.wire.bodies import Diff, FileHit, LuaOutcome, ToolInfo
@@ -147,7 +147,14 @@ class ExecutionService:
         """Return the changes since the session began; errors as `lua`."""
         async with self._tools(session_id) as tools:
             text = await tools.diff()
-        return read_changes(text)
+            began = (await self._store.sessions.get(session_id)).created_at.timestamp()
+            try:
+                findings = await tools.repositories_since(began)
+            except sandbox_errors.ToolTimeout:
+                # A tree too large to search has no warnings; its changes are told all the same.
+                findings = []
+        changes = read_changes(text)
+        return changes.model_copy(update={"warnings": [warning_of(each) for each in findings]})
 
     async def _connect(self, session_id: str) -> Channel:
         """Connect to a ready session's sandbox, waiting for one that is away for a moment."""

@@ -221,6 +221,16 @@ class FileChange(BaseModel):
     status: Literal["added", "modified", "deleted", "renamed"]
 
 
+class DiffWarning(BaseModel):
+    """Something to look at before using git in the project."""
+
+    code: Literal["repository_made", "repository_changed", "gitlink_added"]
+    path: str
+    """Relative to the project."""
+    text: str
+    """One line for people."""
+
+
 class Diff(BaseModel):
     """Changes since the session began."""
 
@@ -228,6 +238,8 @@ class Diff(BaseModel):
     text: str
     """Unified diff; empty without a repository."""
     truncated: bool = False
+    warnings: list[DiffWarning] = Field(default_factory=list)
+    """Repositories inside the project that the session made or changed."""
 
 
 class ModelInfo(BaseModel):

@@ -232,6 +232,10 @@ async def test_hands_in_the_sandbox(api: ScriptedApi, open_table: Table) -> None
     api.diff = {"files": files, "text": "--- a.py\n+++ a.py\n", "truncated": False}
     assert "1 changed: M a.py" in await table.run("/diff")
     assert isinstance(active.transcript.items[-1], Patch)
+    api.diff["warnings"] = [{"code": "repository_made", "path": "x", "text": "x/.git was made."}]
+    assert "1 changed" in await table.run("/diff")
+    warned = [i for i in active.transcript.items if isinstance(i, Notice) and i.level == "warning"]
+    assert "x/.git was made." in warned[-1].text
     assert "/lua SCRIPT" in await table.run("/lua")
     assert "/shell CMD" in await table.run("/shell")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tui.client import Refused, Unreachable
 from tui.commands.desk import Desk
@@ -18,6 +18,9 @@ from tui.commands.tools import tools
 from tui.state import fields
 from tui.state.items import Patch
 from tui.state.outcomes import RunEnded, RunOutput, RunStarted, Shown
+
+MAX_WARNINGS: Final = 10
+"""Warnings shown of one answer."""
 
 
 async def shell(desk: Desk, line: Line) -> None:
@@ -88,6 +91,8 @@ async def diff(desk: Desk, line: Line) -> None:
     answer = await desk.api.diff(entry.id)
     files = fields.objects(answer, "files")
     text = fields.text(answer, "text")
+    for warning in fields.objects(answer, "warnings")[:MAX_WARNINGS]:
+        desk.say(fields.label(warning, "text"), "warning")
     if not files and not text:
         desk.say("Nothing changed since the session began.", "info")
         return

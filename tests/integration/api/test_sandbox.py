@@ -157,7 +157,8 @@ async def test_changes_are_those_of_the_repository(
 ) -> None:
     session = await opened()
     url = f"/v1/sessions/{session['id']}/diff"
-    assert (await client.get(url)).json() == {"files": [], "text": "", "truncated": False}
+    nothing = {"files": [], "text": "", "truncated": False, "warnings": []}
+    assert (await client.get(url)).json() == nothing
     path = base / "projects" / "alpha"
     git = "git -c user.name=n -c user.email=e@e"
     done = await execute(
@@ -172,6 +173,8 @@ async def test_changes_are_those_of_the_repository(
         ("new.txt", "added"),
     }
     assert "+changed" in changes["text"]
+    (warning,) = changes["warnings"]
+    assert (warning["code"], warning["path"]) == ("repository_made", ".git")
 
 
 def test_headers_of_a_diff_are_read_and_nothing_else() -> None:

@@ -65,6 +65,18 @@ def test_files_changed_follow_the_repository(jido: CommandLine, project: Path) -
     assert _lines(done.stdout)[-1]["files_changed"] == ["other.txt"]
 
 
+def test_a_repository_made_during_the_turn_is_warned_of(jido: CommandLine, project: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    prompt = "run git init -q planted ; git -C planted config core.fsmonitor ./run"
+    done = jido.run("run", "--project", str(project), "--json", "--prompt", prompt)
+    result = _lines(done.stdout)[-1]
+    assert (done.returncode, result["status"]) == (0, "done")
+    (warning,) = result["warnings"]
+    assert "planted/.git was made" in warning
+    assert "core.fsmonitor" in warning
+    assert warning in done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("prompt", "options", "code", "status"),
     [
