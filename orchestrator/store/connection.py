@@ -80,7 +80,7 @@ def translated() -> Iterator[None]:
             ) from error
         raise StoreUnavailable(
             f"Redis does not answer ({text[:200] or type(error).__name__}). "
-            "Check that it runs and that JIDO_REDIS_URL names it."
+            "Check that it runs, that its disk has space and that JIDO_REDIS_URL names it."
         ) from error
 
 
