@@ -208,6 +208,27 @@ def test_a_turn_edits_a_file_that_stays_its_owners(
     assert len(model_server[1].read_text().splitlines()) == 3
 
 
+def test_a_tool_that_is_trusted_on_the_host_runs_in_the_sandbox(stack: Stack) -> None:
+    directory = stack.project / ".jido_code/tools"
+    directory.mkdir(parents=True, exist_ok=True)
+    tool = directory / "read_notes.lua"
+    tool.write_text(
+        "return { name = 'read_notes', description = 'Reads the notes.', "
+        "run = function() return jido.read_file('notes.txt') end }"
+    )
+    if os.geteuid() == 0:
+        for path in directory.parent, directory, tool:
+            os.chown(path, OWNER, OWNER)
+    refused = stack.jido("lua", "--tool", "read_notes")
+    assert (refused.returncode, refused.stdout) == (125, "")
+    assert "it is not trusted" in refused.stderr
+    trusted = stack.jido("trust", str(stack.project))
+    assert trusted.returncode == 0, trusted.stderr
+    done = stack.jido("lua", "--tool", "read_notes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ('"draft\\n"\n', '"final\\n"\n')
+
+
 def test_a_command_in_the_sandbox_finds_no_key(stack: Stack) -> None:
     outcome = stack.jido("exec", "--project", str(stack.project), "--", "sh", "-c", "env; id -u")
     assert outcome.returncode == 0, outcome.stderr

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.domain.errors import InvalidArgument
 from orchestrator.domain.project_tools import (
@@ -160,3 +164,33 @@ def test_arguments_are_checked_before_anything_runs(arguments: dict[str, Any], f
     with pytest.raises(InvalidArgument) as refusal:
         check_arguments(tool, arguments)
     assert fault in refusal.value.detail
+
+
+_KEYS = st.sampled_from(
+    ["name", "description", "parameters", "type", "properties", "required", "enum", "items", "a"]
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(_KEYS | st.text(), inner, max_size=5)
+    ),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_JSON, _JSON, _JSON)
+def test_whatever_is_declared_becomes_a_bounded_tool_or_one_refusal(
+    declared: Any, schema: Any, arguments: Any
+) -> None:
+    for each in (declared, having(schema), {**having(schema), "parameters": schema}):
+        try:
+            tool = parse_declaration("tool", each)
+        except InvalidProjectTool as refusal:
+            unprintable = not refusal.detail.isprintable()
+            assert not unprintable
+            continue
+        assert len(tool.description) <= 1000
+        assert len(json.dumps(tool.parameters, allow_nan=False)) < 20_000
+        with suppress(InvalidArgument):
+            check_arguments(tool, arguments if isinstance(arguments, dict) else {"a": arguments})

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from orchestrator.domain.errors import InvalidArgument
 from orchestrator.domain.project_tools import check_arguments, parse_declaration
 from orchestrator.sandboxes.project_tools import ToolSources
 from orchestrator.sandboxes.tools import LuaResult, SandboxTools
-from tests.support.toolserver import ToolServer
+from tests.support.toolserver import RawClient, ToolServer
 
 COUNT = b"""
 local calls = 0
@@ -252,3 +257,52 @@ async def test_a_failing_tool_is_an_answer_to_a_script(tools: SandboxTools) -> N
     sources = ToolSources({"x": tool("x", "error('oh')"), "broken": b"return {"})
     assert (await shown(tools, "jido.tools.x{}", sources)).endswith("oh | lua_error")
     assert (await shown(tools, "jido.tools.broken{}", sources)).endswith(" | lua_error")
+
+
+_SCALAR = st.sampled_from(["string", "integer", "number", "boolean"]).map(lambda t: {"type": t})
+_SCHEMA = st.recursive(
+    _SCALAR | st.just({"type": "string", "enum": ["red", "blue"]}),
+    lambda inner: (
+        inner.map(lambda items: {"type": "array", "items": items})
+        | st.dictionaries(st.sampled_from("abc"), inner, min_size=1).map(
+            lambda members: {"type": "object", "properties": members, "required": [min(members)]}
+        )
+    ),
+    max_leaves=6,
+)
+# An empty table of Lua is a list and an object at once, so empty ones are left out.
+_VALUE = st.recursive(
+    st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.sampled_from([0.5, 2.0, -1e300, "red", "text"]),
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=3)
+        | st.dictionaries(st.sampled_from("abcd"), inner, min_size=1, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(_SCHEMA, _VALUE)
+def test_a_script_is_checked_as_any_other_caller(
+    client: RawClient, schema: dict[str, Any], value: Any
+) -> None:
+    parameters = {"properties": {"v": schema}}
+    declared = json.dumps(json.dumps(parameters))
+    text = f"return {{ name='x', parameters = json.decode({declared}), run = type }}".encode()
+    encoded = json.dumps(json.dumps({"v": value}))
+    script = f"return select(3, jido.tools.x(json.decode({encoded})))".encode()
+    reply = client.call("lua", script + text, tools=[["x", len(text)]])
+    assert reply.result["error"] is None, reply.result
+    refused = reply.payload == b'"invalid_argument"'
+    tool = parse_declaration(
+        "x", {"name": "x", "description": "d", "parameters": copy.deepcopy(parameters)}
+    )
+    if refused:
+        with pytest.raises(InvalidArgument):
+            check_arguments(tool, {"v": value})
+    else:
+        check_arguments(tool, {"v": value})

@@ -16,6 +16,7 @@ from orchestrator.agent.request import (
     Approval,
     LuaRunner,
     StopSignal,
+    ToolCaller,
     TurnOutcome,
     TurnRequest,
 )
@@ -25,6 +26,7 @@ from orchestrator.domain.history import Answer, HistoryEntry
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.message import Message, Todo
 from orchestrator.domain.models import SessionConfig, parse_model
+from orchestrator.domain.project_tools import ProjectTool
 from orchestrator.domain.session import Session
 from orchestrator.domain.turn import Turn
 from orchestrator.settings import load_settings
@@ -99,6 +101,8 @@ class Play:
     todos: list[Todo] = field(default_factory=list)
     workspace: WorkspaceBackend | None = None
     lua: LuaRunner = answer_lua
+    project_tools: list[ProjectTool] = field(default_factory=list)
+    call_tool: ToolCaller | None = None
     max_model_requests: int | None = None
     max_cost_usd: float | None = None
     temperature: float | None = None
@@ -143,6 +147,8 @@ class Play:
             model_history=self.sink.model_history,
             workspace=self.workspace or LocalWorkspaceBackend(self.root),
             lua=self.lua,
+            project_tools=self.project_tools,
+            call_tool=self.call_tool,
             todos=self.todos,
             approval=self.approval,
             allowed_tools=self.allowed_tools,
