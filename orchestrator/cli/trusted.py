@@ -57,10 +57,6 @@ def _write(path: Path, trusted: dict[str, Any]) -> None:
     temporary = path.with_name(f".trusted-{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        if os.geteuid() == 0:
-            # In Compose the processes run as the home's owner, whoever gave the trust.
-            home = path.parent.stat()
-            os.fchown(descriptor, home.st_uid, home.st_gid)
         json.dump(trusted, file, indent=2, sort_keys=True)
         file.flush()
         os.fsync(file.fileno())

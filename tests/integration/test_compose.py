@@ -50,12 +50,12 @@ class Stack:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-6000:]}"
         return done.stdout
 
-    def jido(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `jido` on the host, as a person would."""
+    def jido(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run `jido` on the host, as a person would, with `changes` of the environment."""
         return subprocess.run(
             [sys.executable, "-m", "orchestrator.cli.main", *arguments],
             cwd=self.project,
-            env={**self.environment, "JIDO_URL": self.url},
+            env={**self.environment, "JIDO_URL": self.url, **changes},
             capture_output=True,
             text=True,
             timeout=120,
@@ -214,7 +214,7 @@ def test_a_tool_that_is_trusted_on_the_host_runs_in_the_sandbox(stack: Stack) ->
     tool = directory / "read_notes.lua"
     tool.write_text(
         "return { name = 'read_notes', description = 'Reads the notes.', "
-        "run = function() return jido.read_file('notes.txt') end }"
+        "run = function() return (jido.read_file('notes.txt')) end }"
     )
     if os.geteuid() == 0:
         for path in directory.parent, directory, tool:
@@ -222,8 +222,13 @@ def test_a_tool_that_is_trusted_on_the_host_runs_in_the_sandbox(stack: Stack) ->
     refused = stack.jido("lua", "--tool", "read_notes")
     assert (refused.returncode, refused.stdout) == (125, "")
     assert "it is not trusted" in refused.stderr
-    trusted = stack.jido("trust", str(stack.project))
+    # Nobody but its owner can use a home, so root trusts in another and hands the list over.
+    own = stack.home.with_name("own")
+    trusted = stack.jido("trust", str(stack.project), JIDO_HOME=str(own))
     assert trusted.returncode == 0, trusted.stderr
+    list_of_trust = stack.home / ".jido_code/trusted.json"
+    shutil.move(own / "trusted.json", list_of_trust)
+    os.chown(list_of_trust, stack.home.stat().st_uid, stack.home.stat().st_gid)
     done = stack.jido("lua", "--tool", "read_notes")
     assert done.returncode == 0, done.stderr
     assert done.stdout in ('"draft\\n"\n', '"final\\n"\n')
