@@ -2,7 +2,7 @@
 
 Owns which call a command belongs to, what of its output is shown live, which calls ran out
 of time, and that a tool overwrites only what it knows. Refuses to change what the command
-returns.
+returns, but for a line about a setting that it lacked.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pydantic_ai.workspaces import (
 )
 
 from orchestrator.agent.deltas import DeltaBuffer
+from orchestrator.agent.hints import with_hint
 from orchestrator.domain.limits import COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S
 
 MAX_LIVE_BYTES: Final = 262_144
@@ -162,11 +163,12 @@ class LiveWorkspace:
         seconds = min(timeout or COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S)
         call_id = current_call.get()
         try:
-            return await self._commands.run(command, shell=shell, env=env, timeout=seconds)
+            done = await self._commands.run(command, shell=shell, env=env, timeout=seconds)
         except WorkspaceTimeoutError:
             if call_id is not None:
                 self.timed_out.add(call_id)
             raise
+        return with_hint(done)
 
     @property
     def keeps_shells(self) -> bool:
@@ -181,11 +183,12 @@ class LiveWorkspace:
         seconds = min(timeout or COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S)
         call_id = current_call.get()
         try:
-            return await self._shells.run_in_shell(command, name, seconds, reset=reset)
+            done, directory = await self._shells.run_in_shell(command, name, seconds, reset=reset)
         except WorkspaceTimeoutError:
             if call_id is not None:
                 self.timed_out.add(call_id)
             raise
+        return with_hint(done), directory
 
     async def read_bytes(self, path: str) -> bytes:
         """Read a file; what `read_file` reads, the agent may overwrite."""

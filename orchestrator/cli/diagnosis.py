@@ -146,11 +146,13 @@ def _runtime(settings: Settings) -> Check:
         return Check("runtime", "fault", error.detail, _REMEDIES.get(error.code, ""))
     wanted = f"JIDO_RUNTIME={settings.runtime}"
     image = f", image {settings.sandbox_image}" if name == "docker" else ""
-    return Check("runtime", "ok", f"{name}{image} ({wanted})")
+    oci = f", OCI runtime {settings.oci_runtime}" if settings.oci_runtime else ""
+    return Check("runtime", "ok", f"{name}{image}{oci} ({wanted})")
 
 
 _REMEDIES: Final = {
     "image_missing": "Build it with `make image`, or name one that exists in JIDO_SANDBOX_IMAGE.",
+    "oci_runtime_missing": "Unset JIDO_OCI_RUNTIME, or register that runtime with the engine.",
     "runtime_unavailable": "Start an engine, or allow unprivileged user namespaces.",
 }
 

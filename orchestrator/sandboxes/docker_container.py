@@ -136,6 +136,8 @@ def host_config(spec: SandboxSpec, mounts: list[Mount], traits: EngineTraits) ->
         ulimits=[
             Ulimit(name="core", soft=0, hard=0),
             Ulimit(name="nofile", soft=MAX_OPEN_FILES, hard=MAX_OPEN_FILES),
+            # Their namespace is the container's, mounted or not.
+            Ulimit(name="msgqueue", soft=0, hard=0),
         ],
         restart_policy={"Name": "no"},
         log_config=LogConfig(type="none"),

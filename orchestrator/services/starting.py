@@ -22,7 +22,7 @@ from orchestrator.domain.names import unique_name
 from orchestrator.domain.paths import validate_form
 from orchestrator.domain.session import Session
 from orchestrator.services.failed_starts import give_way, never_started
-from orchestrator.services.story import session_event
+from orchestrator.services.story import notice, session_event
 from orchestrator.services.trust import terms
 from orchestrator.settings import Settings, parse_size
 from orchestrator.store.facade import Store
@@ -31,6 +31,12 @@ from orchestrator.store.intents import SandboxIntent
 
 INSPECT_TIMEOUT_S: Final = 15.0
 """Seconds the supervisor may take to look at a directory."""
+
+_ROOT: Final = (
+    "This project belongs to root, so its sandbox runs as user 0, without any capability: what "
+    "root alone may read of the system inside is readable there. Nothing but the project is "
+    "writable all the same. Give the project to an ordinary user for the stronger isolation."
+)
 
 
 class Inspection(BaseModel):
@@ -121,7 +127,8 @@ class Starter:
         conversation: Conversation | None,
     ) -> Session:
         agreed = await terms(self._settings, found.real_path, found.widening, found.settings_digest)
-        story = [session_event("session.created", session), *events, *agreed.events]
+        told = [*agreed.events, *_of_root(found)]
+        story = [session_event("session.created", session), *events, *told]
         return await self._store.sessions.claim(
             session,
             _intent(session, found, agreed.settings),
@@ -131,6 +138,12 @@ class Starter:
             conversation=conversation,
             place=found.place,
         )
+
+
+def _of_root(found: Inspection) -> list[NewEvent]:
+    if found.owner_uid != 0:
+        return []
+    return [notice("info", "project_of_root", _ROOT)]
 
 
 def _intent(session: Session, found: Inspection, settings: Settings) -> SandboxIntent:

@@ -24,6 +24,7 @@ from orchestrator.supervisor.inspection import Inspector, Places
 from orchestrator.supervisor.instance import make_private, own_instance
 from orchestrator.supervisor.lifecycle import Lifecycle
 from orchestrator.supervisor.limit_watch import LimitMonitor
+from orchestrator.supervisor.protection_watch import ProtectionMonitor
 from orchestrator.supervisor.reconciler import Reconciler
 from orchestrator.wiring import find_runtime, open_store
 
@@ -80,6 +81,7 @@ def _work(
     heartbeat = Heartbeat(store.presence, runtime, settings.sandbox_image, instance_id)
 
     limits = LimitMonitor(store, lifecycle, settings.channel_path)
+    protection = ProtectionMonitor(store, lifecycle)
 
     async def inspect_path(payload: dict[str, Any]) -> dict[str, Any]:
         found = await inspector.inspect(payload.get("path"))
@@ -97,6 +99,7 @@ def _work(
         _after(runtime.tried, reconciler.watch_runtime()),
         reconciler.follow_exits(),
         limits.run(),
+        protection.run(),
         store.requests.serve({"inspect_path": inspect_path}),
         heartbeat.run(),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from orchestrator.domain.session import Session
 from orchestrator.services.bundle import Services, build_services
 from orchestrator.store.intents import SandboxIntent
 from tests.integration.supervisor.stage import Stage
+from tests.support.requirements import require
+from tests.support.sandboxes import ordinary_owner
 
 WIDER = {"sandbox": {"memory": "333m", "cpus": 1.5, "pids": 99}, "approval": "edits"}
 
@@ -30,6 +33,9 @@ async def services(quiet_stage: Stage) -> Services:
 
 def project_saying(stage: Stage, values: dict[str, Any]) -> Path:
     project = stage.project("widening")
+    if os.getuid() == 0:
+        # A project of root has a notice of its own.
+        os.chown(project, *ordinary_owner())
     (project / ".jido_code").mkdir()
     (project / ".jido_code/settings.json").write_text(json.dumps(values))
     return project
@@ -144,3 +150,16 @@ async def test_a_network_that_the_runtime_lacks_fails_the_session(stage: Stage) 
     session = await services.sessions.create(str(project), None, None)
     failed = await stage.reaches(session.id, "failed")
     assert "JIDO_SANDBOX_NETWORK=none" in (failed.error or "")
+
+
+async def test_a_project_of_root_says_so_once(quiet_stage: Stage, services: Services) -> None:
+    require(os.getuid() == 0, "Only root can own a project of root.")
+    session = await services.sessions.create(str(quiet_stage.project("roots")), None, None)
+    assert await notices(quiet_stage, session) == ["project_of_root"]
+    (event,) = [e for e in await quiet_stage.events(session.id) if e.type == "notice"]
+    assert event.data["level"] == "info"
+    assert "user 0" in event.data["text"]
+    ordinary = quiet_stage.project("ordinary")
+    os.chown(ordinary, *ordinary_owner())
+    other = await services.sessions.create(str(ordinary), None, None)
+    assert await notices(quiet_stage, other) == []

@@ -57,6 +57,10 @@ def _without_limits(host: dict[str, Any]) -> None:
         host.pop(name, None)
 
 
+def _swapping(host: dict[str, Any]) -> None:
+    host["MemorySwap"] = -1
+
+
 def _gaining(host: dict[str, Any]) -> None:
     host["SecurityOpt"] = [_NO_FILTER]
     host["CapDrop"] = []
@@ -81,13 +85,15 @@ CONTROLS: dict[str, Change] = {
     "writable": _writable,
     "networked": _with_network,
     "unlimited": _without_limits,
+    "swapping": _swapping,
     "gaining": _gaining,
     "host-processes": _host_processes,
     "host-interprocess": _host_interprocess,
     "unmasked": _unmasked,
 }
 """The hardened container without one property: filter, protections, read-only root, …
-Two more are given something: `temporary` a /tmp and a /dev/shm, `terminal` a terminal."""
+Three more are given something: `temporary` a /tmp and a /dev/shm, `terminal` a terminal,
+`told` a key in its environment."""
 
 LOOSE = ("plain", "privileged")
 """Containers of root that have nothing of ours: the engine's defaults, and none of them."""
@@ -105,6 +111,8 @@ def _hardened(spec: SandboxSpec, layout: Layout, control: str) -> dict[str, Any]
     if control in CONTROLS:
         CONTROLS[control](arguments["host_config"])
     terminal = control == "terminal"
+    if control == "told":
+        arguments["environment"] = arguments["environment"] | {"ANTHROPIC_API_KEY": "x"}
     return arguments | {"entrypoint": _IDLE, "command": [], "name": None, "tty": terminal}
 
 

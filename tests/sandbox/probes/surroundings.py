@@ -34,10 +34,14 @@ class Surroundings:
         other = base / "other-project"
         other.mkdir()
         (other / "file").write_text(self.word)
-        for path in (secret, other, other / "file"):
+        home = base / "home-of-jido"
+        home.mkdir()
+        (home / "token").write_text(self.word)
+        for path in (secret, other, other / "file", home, home / "token"):
             os.chown(path, *owner)
         self.values: dict[str, Any] = {
             "SECRET": str(secret),
+            "TOKEN": str(home / "token"),
             "WORD": self.word,
             "OTHER": str(other),
             "OWNER": owner[0],
