@@ -30,7 +30,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 """Seconds after which a probe's process group is killed and its answer is `timeout`."""
 
 LIBC = ctypes.CDLL(None, use_errno=True)

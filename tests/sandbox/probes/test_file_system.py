@@ -31,34 +31,28 @@ EVERY_MOUNT = program(
 
 EVERY_DIRECTORY = program(
     """
-    found = []
-    for directory, names, files in os.walk("/"):
-        names[:] = [] if directory in ("/proc", "/sys", PROJECT) else names
-        if directory in ("/proc", PROJECT):
-            continue
-        try:
-            plant(f"{directory}/.probe")
-            found.append(directory)
-        except OSError:
-            continue
-    unless(found, errno.EROFS)
+    def found():
+        for directory, names, files in os.walk("/"):
+            names[:] = [] if directory in ("/proc", "/sys", PROJECT) else names
+            if directory not in ("/proc", PROJECT):
+                with suppress(OSError):
+                    plant(f"{directory}/.probe")
+                    yield directory
+    unless(next(found(), None), errno.EROFS)
     """
 )
 
 EVERY_FILE = program(
     """
-    found = []
-    for top in ("/bin", "/etc", "/lib", "/opt", "/run", "/var", "/dev"):
-        for directory, _, files in os.walk(top):
-            for name in files:
-                path = f"{directory}/{name}"
-                try:
-                    if stat.S_ISREG(os.lstat(path).st_mode):
-                        write(path)
-                        found.append(path)
-                except OSError:
-                    continue
-    unless(found, errno.EROFS)
+    def found():
+        for top in ("/bin", "/etc", "/lib", "/opt", "/run", "/var", "/dev"):
+            for directory, _, files in os.walk(top):
+                for path in (f"{directory}/{name}" for name in files):
+                    with suppress(OSError):
+                        if stat.S_ISREG(os.lstat(path).st_mode):
+                            write(path)
+                            yield path
+    unless(next(found(), None), errno.EROFS)
     """
 )
 
@@ -70,7 +64,7 @@ def plant_in(directory: str, control: str = "plain") -> Probe:
 
 
 PROBES = (
-    Probe("plant-in-every-mount", EVERY_MOUNT, "EROFS", "writable"),
+    Probe("plant-in-every-mount", EVERY_MOUNT, "EROFS", "temporary"),
     Probe("plant-in-every-directory", EVERY_DIRECTORY, "EROFS", "writable"),
     Probe("write-every-file", EVERY_FILE, "EROFS", "plain"),
     Probe("plant-in-the-root", "plant('/.probe')", "EROFS", "plain"),

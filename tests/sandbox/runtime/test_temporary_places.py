@@ -21,7 +21,7 @@ GIVEN = replace(LIMITS, tmpfs_bytes=1_048_576)
 MOUNTS = "grep -E ' (/tmp|/dev/shm) ' /proc/self/mounts"
 
 
-async def _ignore(event: NewEvent) -> None:
+async def _ignore(events: list[NewEvent]) -> None:
     await asyncio.sleep(0)
 
 
