@@ -278,7 +278,7 @@ class BubblewrapRuntime:
 
 def _exit(session_id: str, code: int | None, kills: int) -> SandboxExit:
     if kills and code in (137, None):
-        return SandboxExit(session_id, "oom", code, "The sandbox ran out of memory.")
+        return SandboxExit(session_id, "oom", code, "The sandbox ran out of memory.", kills)
     if code is None:
         return SandboxExit(session_id, "gone", None, "The sandbox's processes are gone.")
     return SandboxExit(session_id, "exited", code, f"The sandbox ended with code {code}.")

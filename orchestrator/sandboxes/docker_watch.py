@@ -8,6 +8,7 @@ found by comparing the two. Refuses to report what was asked to end.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ FIRST_RETRY_S: Final = 0.1
 LAST_RETRY_S: Final = 2.0
 """Seconds that this wait grows to."""
 
+RECENT_S: Final = 3.0
+"""Seconds before its end in which a sandbox ran out of memory when it ended for that."""
+
 MAX_WAITING_EXITS: Final = 256
 """Exits that wait for their reader; there are never more sandboxes, so nothing is dropped."""
 
@@ -35,8 +39,8 @@ class Tracked:
 
     session_id: str
     container_id: str
-    out_of_memory: bool = False
-    """Whether the kernel has ended one of its processes for want of memory."""
+    out_of_memory_at: float | None = None
+    """When the kernel last ended one of its processes for want of memory, as far as was heard."""
 
 
 class EngineWatch:
@@ -133,7 +137,7 @@ class EngineWatch:
         if tracked is None or tracked.container_id != actor.get("ID"):
             return
         if event.get("Action") == "oom":
-            tracked.out_of_memory = True
+            tracked.out_of_memory_at = time.monotonic()
         elif event.get("Action") == "die":
             await self._report_if_dead(tracked)
 
@@ -161,7 +165,15 @@ def _exit(tracked: Tracked, state: dict[str, Any] | None) -> SandboxExit:
             tracked.session_id, "gone", None, "The sandbox was removed by somebody else."
         )
     code = int(state.get("ExitCode", 0))
-    # A process that ran out of memory long ago says nothing about a later clean end.
-    if state.get("OOMKilled") or (tracked.out_of_memory and code == 137):
+    if code == 137 and _ran_out(tracked, state):
         return SandboxExit(tracked.session_id, "oom", code, "The sandbox ran out of memory.")
     return SandboxExit(tracked.session_id, "exited", code, f"The sandbox ended with code {code}.")
+
+
+def _ran_out(tracked: Tracked, state: dict[str, Any]) -> bool:
+    """Say whether memory ended it; a process that ran out long ago says nothing about that."""
+    heard_at = tracked.out_of_memory_at
+    if heard_at is None:
+        # The engine's own mark never goes away; it counts when nothing was heard before.
+        return bool(state.get("OOMKilled"))
+    return time.monotonic() - heard_at < RECENT_S

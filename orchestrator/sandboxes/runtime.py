@@ -100,6 +100,9 @@ class SandboxExit:
     detail: str
     """One line for people."""
 
+    memory_kills: int | None = None
+    """Processes the kernel has killed in it for want of memory, ever; None when nobody counted."""
+
 
 class SandboxRuntime(Protocol):
     """One way of making sandboxes; every body passes the same behavioural suite."""

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -93,8 +94,18 @@ class Lifecycle:
         """Set when a sandbox is served that was not; whoever reads it takes it down."""
         self.disk_baselines: dict[str, int] = {}
         """Bytes each project took when its session began, as far as its sandbox has told."""
+        self.memory_kills: dict[str, int] = {}
+        """Processes of each sandbox killed for want of memory while it lived on."""
         self.exits: dict[str, SandboxExit] = {}
         """Sandboxes seen to end unasked, until the end has been dealt with."""
+
+    def heard(self, session_id: str, memory_kills: int, disk_baseline: int | None) -> None:
+        """Take note of what a sandbox that is served says of itself."""
+        if session_id not in self.served:
+            return
+        self.memory_kills[session_id] = memory_kills
+        if disk_baseline is not None:
+            self.disk_baselines.setdefault(session_id, disk_baseline)
 
     async def alive(self) -> set[str]:
         """Return the sessions that have a living sandbox."""
@@ -138,6 +149,7 @@ class Lifecycle:
             # The message is older than the sandbox that runs now.
             self.exits.pop(session.id, None)
             return
+        ended = _without_old_kills(ended, self.memory_kills.pop(session.id, 0))
         wait = self._budgets[session.id].take(time.monotonic())
         crashed = _crash_event(ended, restarting=wait is not None)
         _log.warning("sandbox.crashed", session_id=session.id, reason=ended.reason, wait_s=wait)
@@ -234,6 +246,7 @@ class Lifecycle:
     async def _end(self, session_id: str) -> None:
         self.served.pop(session_id, None)
         self.exits.pop(session_id, None)
+        self.memory_kills.pop(session_id, None)
         await self._runtime.stop(session_id)
 
     async def _end_or_leave(self, session_id: str) -> None:
@@ -292,6 +305,14 @@ async def _look_around(session_id: str, channel_path: str) -> NewEvent | None:
         return None
     _log.debug("baseline.recorded", session_id=session_id, recorded=recorded)
     return None if writable else notice("info", "project_read_only", _READ_ONLY)
+
+
+def _without_old_kills(ended: SandboxExit, known: int) -> SandboxExit:
+    """Return why a sandbox ended, when `known` processes of it were killed before that."""
+    if ended.memory_kills is None or ended.memory_kills > known:
+        return ended
+    detail = f"The sandbox ended with code {ended.exit_code}."
+    return replace(ended, reason="exited", detail=detail)
 
 
 def _crash_event(ended: SandboxExit, *, restarting: bool) -> NewEvent:

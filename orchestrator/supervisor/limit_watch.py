@@ -107,8 +107,7 @@ class LimitMonitor:
             await asyncio.sleep(SHORTEST_WAIT_S)
             version = counts.version
             news.take(counts)
-            if counts.disk.baseline is not None:
-                self._lifecycle.disk_baselines.setdefault(session_id, counts.disk.baseline)
+            self._lifecycle.heard(session_id, counts.hits["memory"], counts.disk.baseline)
             await self._tell(session_id, counts, news, disk_news)
             told = news.told()
             longest_s = TOLD_EVERY_S if disk_news.waits(counts.disk) else LONGEST_WAIT_S

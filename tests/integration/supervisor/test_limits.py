@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from orchestrator.domain.events import Event
 from orchestrator.sandboxes.channel import Channel
+from orchestrator.sandboxes.docker_watch import RECENT_S
 from orchestrator.sandboxes.errors import DiskLimit
 from tests.integration.supervisor.stage import TIMEOUT_S, Stage
 
@@ -56,6 +58,20 @@ async def test_a_process_killed_for_memory_is_told_to_its_command_and_its_sessio
     assert await shell(stage, session.id, "echo alive") == (0, "alive\n")
     assert len(await told(stage, session.id, "sandbox.oom")) == 1
     assert (await stage.store.sessions.get(session.id)).status == "ready"
+
+
+async def test_an_end_of_another_kind_is_not_told_as_want_of_memory(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("one")
+    await shell(stage, session.id, HOG.format(400))
+    await told(stage, session.id, "sandbox.oom")
+    # What an engine heard some seconds ago is no reason for an end now.
+    await asyncio.sleep(RECENT_S)
+    await stage.kill_sandbox(session.id)
+    (crashed,) = await told(stage, session.id, "sandbox.crashed")
+    assert crashed.data["sandbox"] == "ended"
+    assert crashed.data["reason"] in ("exited", "gone")
+    await stage.reaches(session.id, "ready")
 
 
 async def test_processes_that_are_refused_are_told_to_the_session(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -279,3 +280,17 @@ def test_the_server_ends_its_commands_with_itself() -> None:
         server.process.wait(10)
         for pid in pids:
             await_death(pid)
+
+
+def test_a_server_out_of_descriptors_says_so_counts_it_and_goes_on() -> None:
+    with running() as server, server.connect() as client:
+        assert client.call("run", shell="echo fine").payload == b"fine\n"
+        used = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
+        reply = client.call("run", shell="echo fine")
+        assert reply.code == "limit_resources"
+        assert "limit of open files" in reply.header["error"]["message"]
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+        assert client.call("run", shell="echo fine").payload == b"fine\n"
+        assert client.call("limits").result["files_refused"] == 1

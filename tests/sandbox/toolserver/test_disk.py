@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic_ai.workspaces import WorkspaceError
 
+from orchestrator.sandboxes.workspace import SandboxWorkspace
 from tests.support.toolserver import RawClient, ToolServer, running
 
 MIB = 1024 * 1024
@@ -120,3 +123,18 @@ def test_what_was_there_before_counts_for_nothing_after_a_restart_either() -> No
     with running(allowance=allowance) as server, server.connect() as client:
         client.call("run", shell=FILL.format(9 * MIB, "big"))
         assert disk_until(client, state("warning"))["baseline"] == 0
+
+
+async def test_the_agent_is_told_and_its_turn_goes_on(watched: ToolServer) -> None:
+    workspace = SandboxWorkspace(str(watched.socket_path), "session")
+    try:
+        with pytest.raises(WorkspaceError, match="JIDO_SANDBOX_DISK"):
+            await workspace.run(["python3", "-c", FILL_IN_PARTS], timeout=WAIT_S)
+        with pytest.raises(WorkspaceError, match="remove files first"):
+            await workspace.write_bytes("new", b"text")
+        await workspace.run("rm part*", shell=True)
+        with watched.connect() as client:
+            await asyncio.to_thread(disk_until, client, state("ok"))
+        await workspace.write_bytes("new", b"text")
+    finally:
+        await workspace.aclose()
