@@ -34,9 +34,9 @@ def _entry(directory: Path, session_id: str) -> SavedSession | None:
         # Deleted since the directory was read.
         return None
     except JidoError as error:
-        return _unreadable(directory, session_id, error.code)
-    except OSError:
-        return _unreadable(directory, session_id, "saved_session_damaged")
+        return _unreadable(directory, session_id, error)
+    except OSError as error:
+        return _unreadable(directory, session_id, damaged(f"it cannot be read ({error.strerror})"))
 
 
 def _readable(session_id: str, data: bytes, state: os.stat_result) -> SavedSession:
@@ -47,7 +47,7 @@ def _readable(session_id: str, data: bytes, state: os.stat_result) -> SavedSessi
     return SavedSession(**fields, size_bytes=state.st_size)
 
 
-def _unreadable(directory: Path, session_id: str, code: str) -> SavedSession:
+def _unreadable(directory: Path, session_id: str, error: JidoError) -> SavedSession:
     moment = datetime.fromtimestamp(files.modified_at(directory, session_id), UTC)
     return SavedSession(
         id=session_id,
@@ -60,5 +60,6 @@ def _unreadable(directory: Path, session_id: str, code: str) -> SavedSession:
         turns=0,
         usage=Usage(),
         size_bytes=files.size(directory, session_id),
-        error=code,
+        error=error.code,
+        detail=error.detail,
     )

@@ -80,6 +80,6 @@ def saved_lines(items: list[dict[str, Any]]) -> list[str]:
         f"{number:>3}  {item['id'][:8]}  {item['updated_at'][:16]}  "
         f"{item['messages']:>5} messages  "
         f"{item['name']}  {item['project_path']}"
-        + (f"  ({item['error']})" if item["error"] else "")
+        + (f"  ({item['error']}: {item['detail']})" if item["error"] else "")
         for number, item in enumerate(items, 1)
     ]

@@ -7,6 +7,7 @@ said, and to leave an autosave behind that its user closed without saving.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
@@ -14,7 +15,7 @@ import structlog
 
 from orchestrator.archive.archive import Archive
 from orchestrator.archive.document import Contents, Header
-from orchestrator.domain.errors import JidoError, SessionNotFound
+from orchestrator.domain.errors import JidoError, SavedSessionTooLarge, SessionNotFound
 from orchestrator.domain.limits import MAX_SAVED_SESSIONS, WARN_SAVED_SESSIONS
 from orchestrator.domain.session import Session
 from orchestrator.services.story import notice
@@ -23,9 +24,31 @@ from orchestrator.store.history import Conversation
 from orchestrator.wire.bodies import Saved
 
 RETRY_S: Final = 10.0
-"""Seconds after which an autosave that failed is tried again."""
+"""Seconds after which an autosave that failed is tried again; doubled each time it fails."""
+
+LONGEST_PAUSE_S: Final = 60.0
+"""Seconds between two such attempts at most."""
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An autosave that failed, and when another one makes sense."""
+
+    changed_at: datetime
+    """Moment of the record that could not be saved."""
+    pause_s: float
+    retry_at: float
+    """Monotonic seconds."""
+    hopeless: bool
+    """True when nothing but a change of the session can help."""
+
+    def is_due(self, session: Session) -> bool:
+        """Say whether `session` should be tried again."""
+        if self.hopeless:
+            return session.updated_at != self.changed_at
+        return time.monotonic() >= self.retry_at
 
 
 class Saving:
@@ -38,8 +61,8 @@ class Saving:
         self._archive = archive
         self._seen: dict[str, datetime] = {}
         """Session to the moment up to which it is known to be saved."""
-        self._retry_at: dict[str, float] = {}
-        """Sessions whose autosave failed, and monotonic seconds of the next attempt."""
+        self._failed: dict[str, Failure] = {}
+        """Sessions whose autosave failed."""
 
     async def save(self, session_id: str, closed_at: datetime | None = None) -> bool:
         """Save because somebody wants it kept; False when the session is empty.
@@ -60,27 +83,14 @@ class Saving:
         detail = f"Saved: “{session.name}”, in {file}. Every turn is saved as it ends, too."
         return Saved(id=session.id, name=session.name, saved=True, file=file, detail=detail)
 
-    async def autosave(self, session_id: str, *, tells: bool = True) -> bool:
-        """Save after a turn; never raises, a failure is logged and, if it `tells`, told.
-
-        False when it failed.
-        """
-        try:
-            session = await self._store.sessions.find(session_id)
-            if session is None or session.status == "closing":
-                return True
-            is_new = not await self._archive.exists(session_id)
-            if await self._write(session_id, None, kept=False) and is_new:
-                await self._warn_when_many(session_id)
-            await self._discard_if_closed(session_id)
-        except SessionNotFound:
+    async def autosave(self, session_id: str) -> bool:
+        """Save after a turn; never raises, a failure is logged and told. False when it failed."""
+        error = await self._attempt(session_id)
+        if error is None:
             return True
-        except JidoError as error:
-            _log.warning("session.autosave_failed", session=session_id, code=error.code)
-            if tells:
-                await self._tell(session_id, "warning", error.code, f"Not saved: {error.detail}")
-            return False
-        return True
+        _log.warning("session.autosave_failed", session=session_id, code=error.code)
+        await self._tell(session_id, "warning", error.code, f"Not saved: {error.detail}")
+        return False
 
     async def catch_up(self) -> None:
         """Autosave every session that changed since it was saved last and works on nothing.
@@ -91,7 +101,7 @@ class Saving:
         sessions = await self._store.sessions.list()
         live = {session.id for session in sessions}
         self._seen = {key: value for key, value in self._seen.items() if key in live}
-        self._retry_at = {key: value for key, value in self._retry_at.items() if key in live}
+        self._failed = {key: value for key, value in self._failed.items() if key in live}
         for session in sessions:
             if await self._is_behind(session):
                 await self._catch_up(session)
@@ -105,6 +115,22 @@ class Saving:
         if await self._store.history.count(session_id):
             await self._archive.ensure_room(session_id)
 
+    async def _attempt(self, session_id: str) -> JidoError | None:
+        """Autosave once; returns what went wrong. What is gone or closing needs no autosave."""
+        try:
+            session = await self._store.sessions.find(session_id)
+            if session is None or session.status == "closing":
+                return None
+            is_new = not await self._archive.exists(session_id)
+            if await self._write(session_id, None, kept=False) and is_new:
+                await self._warn_when_many(session_id)
+            await self._discard_if_closed(session_id)
+        except SessionNotFound:
+            return None
+        except JidoError as error:
+            return error
+        return None
+
     async def _write(self, session_id: str, closed_at: datetime | None, kept: bool) -> bool:
         session, conversation = await self._store.history.snapshot(session_id)
         contents = contents_of(conversation)
@@ -115,7 +141,8 @@ class Saving:
             return False
         if self._seen.get(session.id) == session.updated_at:
             return False
-        if time.monotonic() < self._retry_at.get(session.id, 0.0):
+        failed = self._failed.get(session.id)
+        if failed is not None and not failed.is_due(session):
             return False
         if not await self._store.history.count(session.id):
             return False
@@ -126,12 +153,19 @@ class Saving:
         return False
 
     async def _catch_up(self, session: Session) -> None:
-        if not await self.autosave(session.id, tells=False):
-            self._retry_at[session.id] = time.monotonic() + self._retry_s
+        error = await self._attempt(session.id)
+        if error is not None:
+            pause_s = self._failed[session.id].pause_s * 2 if session.id in self._failed else 0.0
+            pause_s = min(max(pause_s, self._retry_s), LONGEST_PAUSE_S)
+            hopeless = isinstance(error, SavedSessionTooLarge)
+            self._failed[session.id] = Failure(
+                session.updated_at, pause_s, time.monotonic() + pause_s, hopeless
+            )
+            _log.warning("session.catch_up_failed", session=session.id, code=error.code)
             return
         _log.info("session.caught_up", session=session.id)
         self._seen[session.id] = session.updated_at
-        if self._retry_at.pop(session.id, None) is not None:
+        if self._failed.pop(session.id, None) is not None:
             await self._tell(session.id, "info", "saved_again", "The session is saved again.")
 
     async def _discard_if_closed(self, session_id: str) -> None:

@@ -204,6 +204,8 @@ class SavedSession(BaseModel):
     size_bytes: int
     error: str | None = None
     """Code of what is wrong with the file; None when it can be resumed."""
+    detail: str | None = None
+    """What is wrong with it and what to do; None when it can be resumed."""
 
 
 class FileHit(BaseModel):

@@ -158,7 +158,9 @@ async def test_a_damaged_file_is_listed_with_its_code_and_can_be_deleted(
     await client.delete(f"/v1/sessions/{session['id']}")
     path = base / "home" / "sessions" / f"{session['id']}.json"
     path.write_bytes(path.read_bytes()[:-20])
-    assert [entry["error"] for entry in await saved(client)] == ["saved_session_truncated"]
+    (entry,) = await saved(client)
+    assert entry["error"] == "saved_session_truncated"
+    assert "The file is kept; restore it from a backup, or delete" in entry["detail"]
     url = f"/v1/saved/{session['id']}"
     refused(await client.post(f"{url}/resume"), 422, "saved_session_truncated")
     assert path.exists()

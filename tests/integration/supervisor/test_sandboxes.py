@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import redis
+
 from orchestrator.domain.session import Session
+from orchestrator.store import keys
+from orchestrator.supervisor.plan import CLOSING_TIMEOUT
 from tests.integration.supervisor.stage import Stage
 from tests.support.sandboxes import ordinary_owner
 
@@ -51,6 +56,19 @@ async def test_closing_while_starting_leaves_nothing(stage: Stage) -> None:
     assert "session.ready" not in await stage.types(session.id)
     assert not stage.settings.channel_path(session.id).exists()
     assert session.id not in await stage.alive()
+
+
+async def test_a_session_whose_closing_nobody_finishes_lives_on(stage: Stage) -> None:
+    """As after an api that was killed before it had saved the session."""
+    await stage.start()
+    session = await stage.open("one")
+    long_ago = datetime.now(UTC) - CLOSING_TIMEOUT - timedelta(seconds=1)
+    record = session.model_copy(update={"status": "closing", "updated_at": long_ago})
+    with redis.Redis.from_url(stage.redis_url) as connection:
+        connection.hset(keys.session(session.id), "record", record.model_dump_json())
+    assert (await stage.reaches(session.id, "ready")).status == "ready"
+    assert "README.md" in await stage.sees(session.id)
+    assert await stage.types(session.id) == ["session.created", "session.ready", "session.ready"]
 
 
 async def test_a_restart_makes_a_fresh_sandbox_once(stage: Stage) -> None:
