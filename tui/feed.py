@@ -38,6 +38,8 @@ PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts; the last one repeats."""
 REPLAYED_EVENTS: Final = 500
 """Events of a busy session asked for again, to see the message and the ask under way."""
+YOUNG_EVENTS: Final = 30
+"""Events up to which a session has only just begun: what was told at its start is told again."""
 MAX_PAGES: Final = 40
 """Pages of older messages loaded."""
 
@@ -88,7 +90,8 @@ class Feed:
         self._tell(SessionChanged(record))
         seq = fields.integer(record, "last_seq")
         idle = fields.raw(record, "activity") == "idle" and not fields.raw(record, "turn_id")
-        self._after = seq if idle else max(0, seq - REPLAYED_EVENTS)
+        young = seq <= YOUNG_EVENTS or not fields.integer(record, "turns")
+        self._after = seq if idle and not young else max(0, seq - REPLAYED_EVENTS)
         messages, older = await self._api.messages(self._id)
         self._tell(HistoryLoaded(self._id, messages, after=self._after))
         with contextlib.suppress(Refused):

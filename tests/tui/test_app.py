@@ -508,3 +508,21 @@ async def test_a_projects_own_theme_is_its_tabs_alone(
         await client.until(lambda: client.app.workspace.at(1) is client.app.workspace.active)
         await client.pilot.pause(0.1)
         assert client.app.theme == "high_contrast"
+
+
+async def test_what_was_told_at_the_start_is_seen(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    session = api.add_session(PROJECT)
+    text = "The project's .jido_code/settings.json also sets approval."
+    api.emit(session.id, "notice", {"level": "warning", "code": "x", "text": text})
+    async with open_client() as client:
+        await client.sees(text)
+        turn = api.begin_turn(session.id, "go")
+        api.say(session.id, turn, "Gone.")
+        api.finish(turn)
+        await client.sees("Gone.")
+    async with open_client() as client:
+        await client.sees(text, "Gone.")
+        assert client.screen_text().count("Gone.") == 1
+        assert client.screen_text().count("▌ go") == 1

@@ -14,9 +14,9 @@ from tui.commands.complete import commands_for, files_for, wanted
 from tui.commands.desk import Desk, find_session
 from tui.commands.dispatch import dispatch
 from tui.commands.parse import UsageError, is_command, nearest, parse, take_option
-from tui.commands.saved import age
 from tui.http import Http
 from tui.state import outcomes as o
+from tui.state.ages import age
 from tui.state.items import Note, Notice, Patch, ShellRun
 from tui.state.reduce import reduce
 from tui.state.workspace import Workspace

@@ -37,8 +37,8 @@ async def show_help(desk: Desk, line: Line) -> None:
     keys = ["", "| key | |", "|-|-|"]
     keys += [f"| {sessions.escape(key)} | {sessions.escape(words)} |" for key, words in KEYS]
     notes = (
-        "\nAt most ten sessions at once. A session is saved as each turn ends; "
-        "names have up to 50 characters."
+        "\nTen sessions at once, unless the server says otherwise. A session is saved as each "
+        "turn ends; names have up to 50 characters. Quotes count as in a shell."
     )
     desk.explain("\n".join([*rows, *keys, notes]))
 
@@ -48,6 +48,8 @@ KEYS: Final = (
     ("Ctrl+Tab, Ctrl+Shift+Tab", "next and previous tab (also Alt+Right, Alt+Left)"),
     ("Ctrl+N, Ctrl+W", "new session here, close this one"),
     ("Enter · Ctrl+J", "send · new line (also Shift+Enter, Alt+Enter)"),
+    ("F1, F2", "this help, and saved sessions or the one that is offered"),
+    ("Ctrl+C, Ctrl+Q", "copy what is selected or clear the prompt, and leave"),
     ("Up, Down", "prompts of before, from the first and last line"),
     ("Esc", "close what is open, else stop the turn"),
     ("PageUp, PageDown, Ctrl+End", "through the transcript, back to its end"),

@@ -11,7 +11,7 @@ from tui.commands.catalogue import BY_NAME
 from tui.commands.desk import Desk
 from tui.commands.parse import UsageError, nearest, parse
 from tui.state import fields
-from tui.state.outcomes import Focused
+from tui.state.outcomes import Focused, Told
 
 _ALIASES = {"exit": "quit", "q": "quit", "?": "help"}
 
@@ -42,6 +42,6 @@ def _explain(desk: Desk, refused: Refused) -> None:
         other = fields.raw(refused.body, "session_id")
         if other in desk.workspace.sessions and not fields.raw(refused.body, "overlaps"):
             desk.tell(Focused(other))
-            desk.say(refused.detail, "info")
+            desk.tell(Told(other, "info", refused.detail))
             return
     desk.say(refused.detail, "error")

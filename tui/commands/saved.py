@@ -5,7 +5,6 @@ Owns how they are listed and meant: by the number of the list shown, or by ident
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from orchestrator.domain.targets import Named, find_saved
@@ -13,6 +12,7 @@ from tui.client import Refused, Unreachable
 from tui.commands.desk import Desk
 from tui.commands.parse import Line, UsageError, nearest, take_option
 from tui.commands.sessions import absolute, escape
+from tui.state.ages import age
 from tui.state.outcomes import (
     Asked,
     OfferDismissed,
@@ -126,20 +126,3 @@ async def _find(desk: Desk, target: str) -> Saved:
     """Return the saved session meant; numbers count in the list shown last."""
     saved = desk.workspace.saved or await _fresh(desk)
     return find_saved(target, saved, lambda entry: Named(entry.id, entry.name))
-
-
-def age(seconds: float, moment: float) -> str:
-    """Return how long ago something was."""
-    minutes = int(max(0.0, seconds) // 60)
-    if minutes < 1:
-        return "just now"
-    if minutes < 60:
-        return f"{minutes} min ago"
-    hours = minutes // 60
-    if hours < 24:
-        return f"{hours} h ago"
-    if hours < 48:
-        return "yesterday"
-    if hours < 24 * 14:
-        return f"{hours // 24} days ago"
-    return datetime.fromtimestamp(moment).astimezone().date().isoformat()

@@ -19,6 +19,7 @@ from tui.state.outcomes import (
     SessionChanged,
     SessionGone,
     SessionOpened,
+    Told,
 )
 from tui.state.session import SessionState
 
@@ -132,7 +133,8 @@ async def _close(desk: Desk, arguments: tuple[str, ...]) -> None:
         # The empty screen says what can be done now.
         return
     kept = "Nothing was said in it, so nothing was saved." if empty else "/resume brings it back."
-    desk.say(f"Closed: “{name}”. {kept}", "info")
+    # Told on the tab that is on screen then: the closed one cannot show it.
+    desk.tell(Told("", "info", f"Closed: “{name}”. {kept}"))
 
 
 async def _rename(desk: Desk, arguments: tuple[str, ...]) -> None:

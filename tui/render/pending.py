@@ -14,6 +14,7 @@ from textual.strip import Strip
 from tui.render.palette import Palette
 from tui.render.patch import patch_rows
 from tui.render.rows import Row, styled
+from tui.state.ages import age
 from tui.state.items import Patch
 from tui.state.sanitise import one_line, sanitise
 from tui.state.session import Ask, SessionState
@@ -42,7 +43,7 @@ def pending_rows(
     else:
         rows += _queue(session, palette)
         rows += _task(session, palette)
-    if workspace.offer is not None and (session is None or session.empty):
+    if workspace.offered is not None:
         rows.append((_offer(workspace, palette, now), palette.question))
     if rows and rows[0][1] == palette.warn and limit > 8:
         rows.insert(0, ([], palette.background))
@@ -150,17 +151,10 @@ def _task(session: SessionState, palette: Palette) -> list[tuple[Row, str]]:
 
 
 def _offer(workspace: Workspace, palette: Palette, now: float) -> Row:
-    offer = workspace.offer
+    offer = workspace.offered
     if offer is None:
         return []
-    hours = max(0.0, now - offer.updated) / 3600
-    when = (
-        "just now"
-        if hours < 0.1
-        else f"{hours:.0f} h ago"
-        if hours < 48
-        else f"{hours / 24:.0f} days ago"
-    )
+    when = age(now - offer.updated, offer.updated)
     turns = f"{offer.turns} turn" + ("" if offer.turns == 1 else "s")
     return styled(
         ("Go on with ", Style(color=palette.dim)),

@@ -86,7 +86,7 @@ class Keys(Screen[None]):
 
     def action_resume(self) -> None:
         """Take the offer to resume, or list what could be resumed."""
-        offer = self.app.workspace.offer
+        offer = self.app.workspace.offered
         self.app.run_command(f"/resume {offer.id}" if offer else "/resume")
 
     def action_fold(self) -> None:
@@ -111,7 +111,7 @@ class Keys(Screen[None]):
             self.app.apply(o.QuestionClosed())
         elif session is not None and (session.busy or session.queue):
             self.app.work.begin(self.app.work.cancel(session))
-        elif workspace.offer is not None:
+        elif workspace.offered is not None:
             self.app.apply(o.OfferDismissed())
         else:
             self.view.to_end()

@@ -73,6 +73,14 @@ class Workspace:
         return self.sessions.get(self.active_id)
 
     @property
+    def offered(self) -> Saved | None:
+        """The offer where it belongs: on its own project, as long as nothing was said there."""
+        offer, session = self.offer, self.active
+        if offer is None or session is None:
+            return offer
+        return offer if session.empty and session.project_path == offer.project_path else None
+
+    @property
     def order(self) -> list[SessionState]:
         """Sessions in the order of their tabs."""
         return list(self.sessions.values())
