@@ -121,7 +121,6 @@ class Work:
 
     async def _open_all(self, project_path: str) -> None:
         records = await self.api.sessions()
-        self._tell(ServerChanged("ready"))
         self._tell(SessionsListed(records))
         mine = [r for r in records if fields.raw(r, "project_path") == project_path]
         record = mine[0] if mine else await self._open(project_path) if project_path else None
@@ -129,6 +128,8 @@ class Work:
             record = records[0]
         if record is not None:
             self._tell(SessionOpened(record))
+        # Only now, so that nobody is told that nothing is open while it is being opened.
+        self._tell(ServerChanged("ready"))
         # The server knows the project by its real path, the person perhaps by a link to it.
         here = fields.raw(record, "project_path") if record is not None else project_path
         if here and (record is None or not fields.integer(record, "turns")):

@@ -299,3 +299,13 @@ def test_older_pages_go_in_front() -> None:
     assert recording.session.last_seq == 7
     recording.play(recording.event("notice", seq=7, level="info", text="old"))
     assert recording.shapes() == ["UserText", "UserText"]
+
+
+def test_what_was_told_before_the_transcript_came_stays() -> None:
+    recording = Recording()
+    reduce(recording.workspace, o.Told(SESSION_ID, "info", "“other” was closed elsewhere."))
+    page = [message("user", words("first"), message_id="m1", turn_id="t0")["message"]]
+    reduce(recording.workspace, o.HistoryLoaded(SESSION_ID, page, after=7))
+    assert recording.shapes() == ["UserText", "Notice"]
+    reduce(recording.workspace, o.HistoryLoaded(SESSION_ID, page, after=9))
+    assert recording.shapes() == ["UserText"]

@@ -162,6 +162,11 @@ def _history(w: Workspace, outcome: o.HistoryLoaded) -> None:
         session.history += [line for line in known if line not in session.history]
         session.transcript.absorb_older(transcript)
         return
+    if not session.loaded:
+        # What this client said of the session before its transcript came stays said.
+        for item in session.transcript.items:
+            if isinstance(item, Note | Notice):
+                transcript.append(item)
     session.transcript = transcript
     session.loaded = True
     session.last_seq = outcome.after
