@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """Seconds until a server that does not accept counts as absent."""
+KNOWN_TIMEOUT_S: Final = 10.0
+"""Seconds that a request waits for the address, while that is not known yet."""
 REPLY_TIMEOUT_S: Final = 30.0
 """Seconds until an answer must be complete, unless the call says otherwise."""
 MAX_BODY_BYTES: Final = 67_108_864
@@ -115,6 +117,7 @@ class Http:
     def __init__(self, url: str | None, token: str) -> None:
         """Take the address as `use` does; None means that it is not known yet."""
         self.url = ""
+        self._known = asyncio.Event()
         if url is not None:
             self.use(url, token)
 
@@ -130,6 +133,7 @@ class Http:
         self._prefix = parts.path.rstrip("/")
         self._host_header = parts.netloc.rpartition("@")[2]
         self._token = "".join(c for c in token if c.isprintable()).strip()
+        self._known.set()
 
     async def request(
         self,
@@ -160,8 +164,7 @@ class Http:
         idle_timeout_s: float | None,
     ) -> AsyncIterator[Stream]:
         """Open an answer whose body arrives bit by bit; raises Unreachable."""
-        if not self.url:
-            raise Unreachable("The server is still being looked for.")
+        await self._until_known()
         reader, writer = await self._connect()
         try:
             writer.write(self._head(method, path, body, headers or {}))
@@ -175,6 +178,14 @@ class Http:
             writer.transport.abort()
             with suppress(OSError):
                 await writer.wait_closed()
+
+    async def _until_known(self) -> None:
+        """Wait for an address: what is asked in the first moments need not be asked again."""
+        try:
+            async with asyncio.timeout(KNOWN_TIMEOUT_S):
+                await self._known.wait()
+        except TimeoutError:
+            raise Unreachable("The server is still being looked for.") from None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:

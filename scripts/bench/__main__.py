@@ -20,7 +20,17 @@ from pathlib import Path
 import httpx
 
 from orchestrator.domain.errors import JidoError
-from scripts.bench import client, docker, memory, neighbour, saved, sessions, tool_calls, turns
+from scripts.bench import (
+    client,
+    docker,
+    memory,
+    neighbour,
+    resume,
+    saved,
+    sessions,
+    tool_calls,
+    turns,
+)
 from scripts.bench.figures import Figure
 from scripts.bench.machine import Machine
 from scripts.bench.programs import ProgramFailed
@@ -37,17 +47,20 @@ STEPS: dict[str, list[Step]] = {
     "tools": [tool_calls.tool_calls],
     "neighbour": [neighbour.neighbour_calls],
     "turns": [turns.prompt_to_provider, turns.chunk_to_client],
-    "client": [client.key_to_paint],
-    "saved": [saved.saved_sessions],
+    "client": [client.client_start],
+    "keys": [client.key_to_paint],
+    "saved": [saved.saved_sessions, resume.resume_to_screen],
 }
 """What can be named with --only, in the order in which it is measured."""
 
-ONCE = {"turns", "client", "saved"}
+ONCE = {"turns", "client", "keys", "saved"}
 """Steps that the runtime of sandboxes makes no difference to."""
 
 _FAILURES = (JidoError, ProgramFailed, httpx.HTTPError, RuntimeError, OSError)
 _FOREIGN = re.compile(r"JIDO_.*|.*_API_KEY")
 """Variables of the person who measures; they would change what is measured."""
+_MAX_WORDS = 500
+"""Characters of why something could not be measured."""
 
 
 def main() -> int:
@@ -110,7 +123,11 @@ async def _measure(options: argparse.Namespace, figures: list[Figure], failures:
                 continue
             try:
                 async with scene(
-                    runtime, quick=options.quick, provider_url=url, figures=figures
+                    runtime,
+                    quick=options.quick,
+                    provider_url=url,
+                    figures=figures,
+                    failures=failures,
                 ) as stage:
                     for name in wanted:
                         await _step(stage, name, failures)
@@ -131,7 +148,8 @@ async def _step(stage: Scene, name: str, failures: list[str]) -> None:
 
 
 def _words(error: Exception) -> str:
-    return str(getattr(error, "detail", "") or error or type(error).__name__)
+    words = str(getattr(error, "detail", "") or error or type(error).__name__)
+    return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]} …"
 
 
 @contextlib.asynccontextmanager

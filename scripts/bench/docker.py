@@ -57,11 +57,23 @@ async def bare_run(settings: Settings, project: Path, command: list[str]) -> lis
     )
     layout = await prepare_as_owner(spec)
     described = session_container(spec, layout, EngineTraits())
-    return ["docker", "run", "--rm", "--label", LABEL, *_flags(described), spec.image, *command]
+    flags = _flags(described, settings.home / "bench-seccomp.json")
+    return ["docker", "run", "--rm", "--label", LABEL, *flags, spec.image, *command]
 
 
-def _flags(described: dict[str, Any]) -> list[str]:
+def _flags(described: dict[str, Any], profile: Path) -> list[str]:
+    """Return the flags of a description; masked paths have none, so the engine's own are used.
+
+    The command takes the filter of system calls from a file, `profile`.
+    """
     host = described["host_config"]
+    security = []
+    for option in host["SecurityOpt"]:
+        name, _, value = option.partition("=")
+        if name == "seccomp":
+            profile.write_text(value)
+            option = f"seccomp={profile}"
+        security.append(f"--security-opt={option}")
     flags = [
         f"--user={described['user']}",
         f"--workdir={described['working_dir']}",
@@ -79,7 +91,7 @@ def _flags(described: dict[str, Any]) -> list[str]:
         f"--log-driver={host['LogConfig']['Type']}",
     ]
     flags += [f"--cap-drop={each}" for each in host["CapDrop"]]
-    flags += [f"--security-opt={each}" for each in host["SecurityOpt"]]
+    flags += security
     flags += [f"--ulimit={each['Name']}={each['Soft']}:{each['Hard']}" for each in host["Ulimits"]]
     flags += [f"--tmpfs={path}:{options}" for path, options in host["Tmpfs"].items()]
     flags += [f"--env={name}={value}" for name, value in described["environment"].items()]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from scripts.bench import docker
-from scripts.bench.figures import Figure
+from scripts.bench.figures import Beside, Figure
+from scripts.bench.harness import NAME, harness_memory
 from scripts.bench.processes import parts, pss_mib
+from scripts.bench.programs import ProgramFailed, run
 from scripts.bench.scene import Scene
 
 STACK_MIB = 350.0
@@ -40,6 +42,22 @@ async def idle_sandbox(scene: Scene) -> None:
         await asyncio.sleep(1)
         container = await docker.container_of(session["id"])
         used = [await docker.memory_mib(container) for _ in range(scene.rounds(3, 1))]
-    scene.figures.append(
-        Figure("idle sandbox, docker stats", used, "MiB", at_most=SANDBOX_MIB)
-    )  # fmt: skip
+    figure = Figure("idle sandbox, docker stats", used, "MiB", at_most=SANDBOX_MIB)
+    figure.beside.append(Beside("docker run sleep", [await _bare(scene)]))
+    try:
+        figure.beside.append(Beside(NAME, [await harness_memory(scene)]))
+    except ProgramFailed as error:
+        scene.failures.append(str(error))
+    scene.figures.append(figure)
+
+
+async def _bare(scene: Scene) -> float:
+    """Return what a container of the same image and flags holds that only sleeps."""
+    command = await docker.bare_run(scene.settings, scene.project(), ["--", "/bin/sleep", "60"])
+    command.insert(command.index("--rm"), "--detach")
+    try:
+        name = (await run(command)).strip()
+        await asyncio.sleep(1)
+        return await docker.memory_mib(name)
+    finally:
+        await docker.remove_all()

@@ -26,6 +26,10 @@ from scripts.bench.scene import Scene
 MESSAGES = 1000
 LISTED = 100
 LISTED_BYTES = 5 * 1024 * 1024
+SAVED_MS = 100.0
+"""Milliseconds that saving may take."""
+LISTED_MS = 50.0
+"""Milliseconds that listing may take; it must read beginnings only."""
 
 
 async def saved_sessions(scene: Scene) -> None:
@@ -33,11 +37,11 @@ async def saved_sessions(scene: Scene) -> None:
     home = scene.base / "saved"
     home.mkdir()
     archive = Archive(home)
-    header = _header(MESSAGES)
-    contents = _conversation(MESSAGES)
+    described = header(MESSAGES)
+    contents = conversation(MESSAGES)
     rounds = scene.rounds(10, 4)
-    save = await repeated(rounds, lambda: archive.save(header, contents))
-    load = await repeated(rounds, lambda: archive.load(header.id))
+    save = await repeated(rounds, lambda: archive.save(described, contents))
+    load = await repeated(rounds, lambda: archive.load(described.id))
     file = next((home / "sessions").glob("*.json"))
     data = file.read_bytes()
     written = await repeated(rounds, lambda: asyncio.to_thread(_write, home / "bare", data))
@@ -45,30 +49,31 @@ async def saved_sessions(scene: Scene) -> None:
     size = f"{len(data) / 1024:.0f} KiB"
     name = f"archive save, {MESSAGES} messages"
     beside = [Beside("write + fsync of its bytes", written)]
-    scene.figures.append(Figure(name, save, beside=beside, note=size))
+    scene.figures.append(Figure(name, save, at_most=SAVED_MS, beside=beside, note=size))
     name = f"archive load, {MESSAGES} messages"
     scene.figures.append(Figure(name, load, beside=[Beside("read + json.loads", parsed)]))
-    await archive.delete(header.id)
-    if not scene.quick:
-        await _listing(scene, archive, home / "sessions")
+    await archive.delete(described.id)
+    await _listing(scene, archive, home / "sessions")
 
 
 async def _listing(scene: Scene, archive: Archive, directory: Path) -> None:
-    contents = _conversation(1, "x" * LISTED_BYTES)
+    contents = conversation(1, "x" * LISTED_BYTES)
     for _ in range(LISTED):
-        await archive.save(_header(1), contents)
+        await archive.save(header(1), contents)
     times = await repeated(10, archive.listing)
     bare = await repeated(10, lambda: asyncio.to_thread(_read_beginnings, directory))
     name = f"listing of {LISTED} saved sessions of 5 MiB"
-    scene.figures.append(Figure(name, times, beside=[Beside("read of each beginning", bare)]))
+    beside = [Beside("read of each beginning", bare)]
+    scene.figures.append(Figure(name, times, at_most=LISTED_MS, beside=beside))
 
 
-def _header(messages: int) -> Header:
+def header(messages: int, project_path: str = "/nowhere") -> Header:
+    """Describe a session that was just saved."""
     moment = datetime.now(UTC)
     return Header(
         id=new_id(),
         name="bench",
-        project_path="/nowhere",
+        project_path=project_path,
         config=SessionConfig(),
         created_at=moment,
         updated_at=moment,
@@ -78,7 +83,8 @@ def _header(messages: int) -> Header:
     )
 
 
-def _conversation(messages: int, text: str = "A line of an answer.\n" * 40) -> Contents:
+def conversation(messages: int, text: str = "A line of an answer.\n" * 40) -> Contents:
+    """Return a conversation of so many messages, each of the same text."""
     turn_id, moment = new_id(), datetime.now(UTC)
     entries = [
         HistoryEntry(

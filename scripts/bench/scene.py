@@ -44,6 +44,8 @@ class Scene:
     """Milliseconds from the start of the stack until it was ready."""
     provider_url: str
     figures: list[Figure]
+    failures: list[str]
+    """What could not be measured, in words; a run with any has not measured all."""
     _projects: int = field(default=0)
 
     @property
@@ -104,7 +106,12 @@ def temporary_base() -> Path:
 
 @contextlib.asynccontextmanager
 async def scene(
-    runtime: str, *, quick: bool, provider_url: str, figures: list[Figure]
+    runtime: str,
+    *,
+    quick: bool,
+    provider_url: str,
+    figures: list[Figure],
+    failures: list[str],
 ) -> AsyncIterator[Scene]:
     """Start a stack of its own and wait until it is ready; raises JidoError."""
     base = temporary_base()
@@ -138,6 +145,7 @@ async def scene(
                     started_ms=ready_ms,
                     provider_url=provider_url,
                     figures=figures,
+                    failures=failures,
                 )
         finally:
             # Sessions that are still open are closed by the stack as it ends.

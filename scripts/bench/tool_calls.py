@@ -20,8 +20,8 @@ from orchestrator.sandboxes.workspace import SandboxWorkspace
 from scripts.bench import docker
 from scripts.bench.clock import repeated
 from scripts.bench.figures import Beside, Figure
-from scripts.bench.harness import harness_calls
-from scripts.bench.programs import run
+from scripts.bench.harness import NAME, harness_calls
+from scripts.bench.programs import ProgramFailed, run
 from scripts.bench.scene import Scene
 
 CONTENT = b"x" * 63 + b"\n"
@@ -45,6 +45,8 @@ class Measured:
     at_most: float | None
     """Milliseconds; None where only a ratio is wanted."""
     stdin: bytes = b""
+    harness: str = ""
+    """Its name among the calls of the agent library's workspace; '' where that has no such call."""
 
 
 async def tool_calls(scene: Scene) -> None:
@@ -85,6 +87,7 @@ def _kinds(tools: SandboxTools, workspace: SandboxWorkspace) -> list[Measured]:
             lambda: workspace.read_bytes("kilobyte.txt"),
             ["cat", "kilobyte.txt"],
             0.6,
+            harness="read",
         ),
         Measured(
             "write 1 KB",
@@ -92,12 +95,21 @@ def _kinds(tools: SandboxTools, workspace: SandboxWorkspace) -> list[Measured]:
             ["sh", "-c", "cat > written.txt"],
             1.0,
             KILOBYTE,
+            harness="write",
         ),
-        Measured("command `true`", lambda: workspace.run(["true"]), ["true"], 2.0),
+        Measured(
+            "command `true`", lambda: workspace.run(["true"]), ["true"], 2.0, harness="command"
+        ),
         Measured(
             "Lua `return 1`", lambda: tools.run_lua("return 1"), ["lua5.4", "-e", "return 1"], 0.6
         ),
-        Measured(f"grep {FILES} files", lambda: tools.grep(NEEDLE, path="tree"), grep, None),
+        Measured(
+            f"grep {FILES} files",
+            lambda: tools.grep(NEEDLE, path="tree"),
+            grep,
+            None,
+            harness="grep",
+        ),
     ]
 
 
@@ -118,18 +130,31 @@ async def _measure(
         beside[kinds[0].name].append(Beside("1 KB by open docker exec", echoes))
         for kind in kinds:
             beside[kind.name].append(await _bare(scene, kind, container))
-        for name, times in (await harness_calls(scene, KILOBYTE)).items():
-            beside[name].append(Beside("harness docker_sandbox", times))
+        await _beside_harness(scene, project, kinds, beside)
     for kind in kinds:
         figure = Figure(f"{kind.name} ({scene.runtime})", own[kind.name], at_most=kind.at_most)
         figure.beside = beside[kind.name]
         scene.figures.append(figure)
 
 
+async def _beside_harness(
+    scene: Scene, project: Path, kinds: list[Measured], beside: dict[str, list[Beside]]
+) -> None:
+    grep = next(kind.bare for kind in kinds if kind.harness == "grep")
+    try:
+        calls = await harness_calls(scene, project, grep)
+    except ProgramFailed as error:
+        scene.failures.append(str(error))
+        return
+    for kind in kinds:
+        if kind.harness:
+            beside[kind.name].append(Beside(NAME, calls[kind.harness]))
+
+
 async def _bare(scene: Scene, kind: Measured, container: str) -> Beside:
     options = ["--interactive"] if kind.stdin else []
     words = ["docker", "exec", *options, container, *kind.bare]
-    times = await repeated(scene.rounds(10, 4), lambda: run(words, kind.stdin))
+    times = await repeated(scene.rounds(10, 2), lambda: run(words, kind.stdin))
     return Beside("docker exec", times)
 
 

@@ -22,8 +22,6 @@ async def test_keys_are_taken_while_the_server_is_looked_for(api: ScriptedApi) -
         client = Client(app, pilot)
         try:
             await client.type("hello there")
-            # What is asked of a server meanwhile is refused in words, and costs nothing.
-            await client.type("/session list")
             assert not api.hits("POST", "/v1/sessions")
         finally:
             found.set()

@@ -75,6 +75,15 @@ async def test_silence_ends_a_stream_and_a_request() -> None:
             await http.request("GET", "/", timeout_s=0.05)
 
 
+async def test_what_is_asked_before_the_server_is_known_waits_for_it(api: ScriptedApi) -> None:
+    http = Http(None, "")
+    asked = asyncio.create_task(Api(http).sessions())
+    await asyncio.sleep(0)
+    assert not asked.done()
+    http.use(api.url, TOKEN)
+    assert await asked == []
+
+
 def test_refuses_what_is_no_address() -> None:
     for url in ("", "ftp://x", "127.0.0.1:80", "http://"):
         with pytest.raises(ValueError, match="address"):
