@@ -95,10 +95,8 @@ def test_values_arguments_and_failures(jido: CommandLine, project: Path) -> None
     late = jido.run(*base, "endless", "pattern=*", "--timeout", "1")
     assert (late.returncode, late.stdout) == (124, b"")
     for words, fault in [
-        (("count_lines",), "“pattern” is missing"),
-        (("count_lines", "pattern=x", "more=1"), "“more” is not known"),
         (("count_lines", "pattern=x", "skip=one"), "must be of type integer"),
-        (("count_lines", "--arguments", '{"pattern": 1}'), "must be of type string"),
+        (("count_lines", "--arguments", "{}"), "“pattern” is missing"),
         (("nothing",), "no tool “nothing”"),
     ]:
         refused = jido.run(*base, *words)
