@@ -105,7 +105,8 @@ class _Process:
         marker = next_marker()
         try:
             streams = (theirs.fileno(), theirs.fileno(), null)
-            pid = spawn(command, {**environment, MARKER: marker}, Directory(root), streams)
+            variables = {**environment, MARKER: marker}
+            pid = spawn(command, variables, Directory(root), streams, last=False)
         except ProgramMissing as missing:
             ours.close()
             raise ToolFailure("lua_unavailable", f"no Lua interpreter here: {missing}") from None

@@ -51,10 +51,13 @@ def spawn(
     environment: dict[str, str],
     directory: Directory,
     descriptors: tuple[int, ...],
+    *,
+    last: bool = True,
 ) -> int:
     """Start `command` in a new session; returns its pid.
 
-    `descriptors` become 0, 1, 2 and so on.
+    `descriptors` become 0, 1, 2 and so on. It runs `last`, behind this server, unless it answers
+    requests as this server does.
     """
     program = find_program(command[0], environment.get("PATH", ""), directory.path)
     if directory.handle >= 0:
@@ -80,7 +83,8 @@ def spawn(
             raise
     except ValueError as error:
         raise ToolFailure("invalid_argument", f"the command cannot be started: {error}") from None
-    run_last(pid)
+    if last:
+        run_last(pid)
     return pid
 
 
