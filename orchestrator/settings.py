@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     runtime: RuntimeChoice = "auto"
     """auto takes docker if an engine answers, else bubblewrap, else refuses."""
     sandbox_image: str = f"jido-sandbox:{__version__}"
-    """Image of new Docker sandboxes."""
+    """Image of new Docker sandboxes; another's programs run in place of ours."""
     oci_runtime: str | None = None
     """For example `runsc`; None takes the engine's default."""
     project_roots: str = ""
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     sandbox_pids: int = Field(default=512, ge=16)
     """Processes and threads per sandbox."""
     sandbox_tmpfs: str = "0"
-    """Bytes of a writable /tmp and /dev/shm, in memory; 0 means none."""
+    """Bytes of a writable /tmp and of /dev/shm, in memory; 0 means none. Weakens isolation."""
     sandbox_disk: str = "0"
     """Bytes, with a suffix k, m or g, that a session may add to its project; 0 means no ceiling."""
     sandbox_disk_warning: str = "5g"
@@ -95,7 +95,8 @@ class Settings(BaseSettings):
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens per answer of new sessions; None leaves the provider's default."""
     approval: Literal["ask", "edits", "all"] = "all"
-    """What the agent may do unasked inside its sandbox: all, edits only, or nothing."""
+    """What the agent may do unasked inside its sandbox: all, edits only, or nothing.
+    With all, nobody looks at a command before it runs: the sandbox alone holds."""
     theme: str | None = None
     """Colours of the client: dark, light or high_contrast; None takes its default."""
     host: str = "127.0.0.1"

@@ -17,6 +17,7 @@ from typing import Final
 from orchestrator.sandboxes.runtime import SandboxLimits
 
 ROOT: Final = Path("/sys/fs/cgroup")
+MEMBERSHIP: Final = Path("/proc/self/cgroup")
 CPU_PERIOD_US: Final = 100_000
 """Microseconds over which the processor quota is counted."""
 
@@ -40,7 +41,7 @@ class Group:
 
     @property
     def limited(self) -> bool:
-        """Whether memory, processes and processors of the sandbox as a whole are limited."""
+        """Whether memory and processes of the sandbox as a whole are limited."""
         return bool(self.directories)
 
     def add(self, pid: int) -> None:
@@ -85,15 +86,21 @@ class Group:
                     break
 
 
-def make(name: str, limits: SandboxLimits) -> Group:
-    """Make a group of this name with these limits; an empty one where that is not allowed."""
+def make(
+    name: str, limits: SandboxLimits, *, root: Path = ROOT, membership: Path = MEMBERSHIP
+) -> Group:
+    """Make a group of this name with these limits; an empty one where that is not allowed.
+
+    `root` is where the kernel shows its groups, `membership` the file that names one's own.
+    """
     group = Group(())
     try:
-        if (ROOT / "cgroup.controllers").exists():
-            group = Group((str(_own_parent() / name),))
-            _make_unified(Path(group.directories[0]), limits)
+        if (root / "cgroup.controllers").exists():
+            parent = _own_parent(root, membership)
+            group = Group((str(parent / name),))
+            _make_unified(parent, name, limits)
         else:
-            group = Group(tuple(str(ROOT / each / name) for each in ("memory", "pids", "cpu")))
+            group = Group(tuple(str(root / each / name) for each in ("memory", "pids", "cpu")))
             _make_separate(group, limits)
     except OSError:
         group.remove()
@@ -101,22 +108,31 @@ def make(name: str, limits: SandboxLimits) -> Group:
     return group
 
 
-def _own_parent() -> Path:
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+def _own_parent(root: Path, membership: Path) -> Path:
+    """Return the group above one's own: one that has processes itself cannot be shared out."""
+    for line in membership.read_text().splitlines():
         if line.startswith("0::"):
-            own = ROOT / line[3:].lstrip("/")
-            return own if own == ROOT else own.parent
+            own = root / line[3:].lstrip("/")
+            return own if own == root else own.parent
     raise FileNotFoundError("no unified control group")
 
 
-def _make_unified(directory: Path, limits: SandboxLimits) -> None:
+def _make_unified(parent: Path, name: str, limits: SandboxLimits) -> None:
+    for controller in ("memory", "pids", "cpu"):
+        # One at a time: what is there is used, and those that are needed are missed below.
+        with suppress(OSError):
+            (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+    directory = parent / name
     directory.mkdir(exist_ok=True)
-    quota = int(limits.cpus * CPU_PERIOD_US)
     (directory / "memory.max").write_text(str(limits.memory_bytes))
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, PermissionError):
         (directory / "memory.swap.max").write_text("0")
     (directory / "pids.max").write_text(str(limits.pids))
-    (directory / "cpu.max").write_text(f"{quota} {CPU_PERIOD_US}")
+    # A user's own groups are often given no processors to share out. Memory and processes
+    # are worth having without: what is not limited then, the scheduler shares fairly.
+    with suppress(FileNotFoundError, PermissionError):
+        quota = int(limits.cpus * CPU_PERIOD_US)
+        (directory / "cpu.max").write_text(f"{quota} {CPU_PERIOD_US}")
 
 
 def _make_separate(group: Group, limits: SandboxLimits) -> None:

@@ -65,7 +65,7 @@ class Containers:
         """Ask the engine about itself, once."""
         if self._facts is None:
             info = await self._engine.call(lambda client: client.info())
-            self._facts = _facts(info)
+            self._facts = engine_facts(info)
         return self._facts
 
     async def require_image(self, image: str) -> None:
@@ -166,7 +166,8 @@ class Containers:
             raise SandboxStartFailed(f"The sandbox cannot be reached: {error}.") from error
 
 
-def _facts(info: dict[str, Any]) -> EngineFacts:
+def engine_facts(info: dict[str, Any]) -> EngineFacts:
+    """Read what an engine answers about itself."""
     options = [str(each) for each in info.get("SecurityOptions") or []]
     names = {each.partition(",")[0] for each in options}
     profiles = [

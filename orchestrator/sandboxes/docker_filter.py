@@ -17,12 +17,10 @@ from typing import Any, Final
 from orchestrator.sandboxes.seccomp import (
     CREATING,
     NEW_NAMESPACE_FLAGS,
+    PERSONALITIES,
     SET_IDENTITY_BITS,
     SOCKET_FAMILIES,
 )
-
-_PERSONALITIES: Final = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
-"""Linux, with 32 bits of addresses, with an old name of the kernel, and asking for it."""
 
 _CREATE_MODES: Final = {"open": (1, 2), "openat": (2, 3)}
 """Calls that may make a file: places of their flags and of the mode they then use."""
@@ -85,7 +83,7 @@ def filter_profile() -> str:
         rules += [_when(name, _no_bits(mode, SET_IDENTITY_BITS))]
     for name in ("socket", "socketpair"):
         rules += [_when(name, _equal(0, family)) for family in SOCKET_FAMILIES]
-    rules += [_when("personality", _equal(0, each)) for each in _PERSONALITIES]
+    rules += [_when("personality", _equal(0, each)) for each in PERSONALITIES]
     rules += [_when("clone", _no_bits(0, NEW_NAMESPACE_FLAGS))]
     # What these take lies in memory that no filter can read; libraries fall back.
     absent = {"names": ["clone3", "openat2"], "action": "SCMP_ACT_ERRNO"}

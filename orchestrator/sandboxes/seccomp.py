@@ -35,6 +35,10 @@ NEW_NAMESPACE_FLAGS: Final = 0x7E020000
 SOCKET_FAMILIES: Final = (1, 2, 10, 16)
 """AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; AF_VSOCK would reach the hypervisor."""
 
+PERSONALITIES: Final = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
+"""Linux, with 32 bits of addresses, with an old name of the kernel, and asking for it.
+Others switch protections off, as that of addresses nobody can guess."""
+
 SET_IDENTITY_BITS: Final = 0o6000
 """The bits of a mode by which a program runs as its owner or its group."""
 
@@ -174,6 +178,7 @@ class Architecture:
     socket: int
     socketpair: int
     ioctl: int
+    personality: int
     refused: dict[str, int]
     modes: dict[int, int]
     """Calls that set a mode, and its place among the arguments."""
@@ -191,6 +196,7 @@ ARCHITECTURES: Final = {
         socket=41,
         socketpair=53,
         ioctl=16,
+        personality=135,
         refused={**_SAME_EVERYWHERE, **_X86_64},
         # chmod, fchmod, fchmodat, fchmodat2, creat, mknod, mknodat
         modes={90: 1, 91: 1, 268: 2, 452: 2, 85: 1, 133: 1, 259: 2},
@@ -203,6 +209,7 @@ ARCHITECTURES: Final = {
         socket=198,
         socketpair=199,
         ioctl=29,
+        personality=92,
         refused={**_SAME_EVERYWHERE, **_AARCH64},
         # fchmod, fchmodat, fchmodat2, mknodat
         modes={52: 1, 53: 2, 452: 2, 33: 2},
@@ -248,6 +255,7 @@ def filter_program(machine: str | None = None) -> bytes:
         program += _refuse_bits(number, mode, SET_IDENTITY_BITS, only_with=(flags, CREATING))
     program += _allow_only(architecture.socket, SOCKET_FAMILIES)
     program += _allow_only(architecture.socketpair, SOCKET_FAMILIES)
+    program += _allow_only(architecture.personality, PERSONALITIES)
     program += _refuse_values(architecture.ioctl, 1, _TERMINAL_INJECTION)
     program.append(_instruction(_RETURN, _ALLOW))
     return b"".join(program)

@@ -72,6 +72,7 @@ CALLS = (
     called("process_madvise", "-1, None, 0, 20, 0", "EBADF EINVAL"),
     called("quotactl_fd", "-1, 0, 0, None", "EBADF"),
     called("lookup_dcookie", "0, None, 0", "EINVAL", absent="ENOSYS"),
+    called("personality", "0x0040000", control="unfiltered"),
     called("uselib", "b'/no/such'", "ENOENT", absent="ENOSYS"),
     called("statmount", "None, None, 0, 0", "EFAULT EINVAL", "unfiltered", absent="ENOSYS"),
     called("listmount", "None, None, 0, 0", "EFAULT EINVAL", "unfiltered", absent="ENOSYS"),

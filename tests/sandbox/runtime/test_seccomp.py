@@ -63,6 +63,8 @@ def test_verdicts(machine: str) -> None:
             assert verdict(program, audit, number, *at(mode, 0o755, made)) == ALLOW
         # Without making a file the mode is not read, whatever lies there.
         assert verdict(program, audit, number, *at(mode, 0o4755)) == ALLOW
+    assert verdict(program, audit, known.personality, 0xFFFFFFFF) == ALLOW
+    assert verdict(program, audit, known.personality, 0x0040000) == PERMISSION
     assert verdict(program, audit, known.openat2) == NO_CALL
     assert verdict(program, audit, 500) == NO_CALL
     assert verdict(program, audit, 0) == ALLOW
