@@ -63,11 +63,6 @@ class HistoryStore:
         older = bool(kept) and (end > 0 or len(found) > len(kept))
         return Page(items=[m for _, m in kept], next=str(kept[0][0]) if older else None)
 
-    async def entries(self, session_id: str) -> list[HistoryEntry]:
-        """Return the whole conversation, oldest first."""
-        rows = await self._rows(session_id, 0, 0)
-        return [HistoryEntry(message=_message(row), model=_model(row)) for row in rows]
-
     async def model_messages(self, session_id: str) -> list[dict[str, Any]]:
         """Return what the model is sent, oldest first."""
         models = (_model(row) for row in await self._rows(session_id, 0, 0))
@@ -99,11 +94,6 @@ class HistoryStore:
     async def count(self, session_id: str) -> int:
         """Return how many entries the conversation has; 0 for an unknown session."""
         return int(await self._connection.ask("LLEN", keys.history(session_id)))
-
-    async def prompts(self, session_id: str) -> list[str]:
-        """Return the prompts ever sent, oldest first."""
-        rows = await self._connection.ask("LRANGE", keys.prompts(session_id), 0, -1)
-        return [_PROMPT.validate_json(row) for row in rows]
 
     async def set_todos(self, session_id: str, todos: list[Todo], events: list[NewEvent]) -> None:
         """Replace the task list, together with `events`; raises SessionNotFound."""

@@ -193,6 +193,9 @@ async def test_a_conversation_outlives_every_process_and_reaches_the_model_again
 
     whole = await _export(client, url)
     assert [each["decision"] for each in whole["approvals"]] == ["deny"]
+    taken = await client.post("/v1/import", json=whole)
+    assert taken.status_code == 201, taken.text
+    assert (await client.delete(f"/v1/saved/{taken.json()['id']}")).status_code == 204
     said = {key: whole[key] for key in home.saved(session["id"])}
     await home.until(lambda: home.saved(session["id"]) == said)
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -178,6 +178,27 @@ async def test_a_hidden_tab_marks_what_is_unread(api: ScriptedApi, open_client: 
         await client.loses("•")
 
 
+async def test_a_hidden_tab_marks_that_its_sandbox_met_a_limit(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    other = api.add_session("/work/other")
+    own = api.add_session(PROJECT)
+    full = {"level": "error", "code": "sandbox_disk_full", "text": "The disk is full."}
+    async with open_client() as client:
+        await client.sees("2:parser")
+        await client.live(other.id)
+        await client.live(own.id)
+        api.emit(own.id, "notice", full)
+        # The tab that is looked at shows the line itself.
+        await client.sees("The disk is full.")
+        await client.sees("○ 2:parser")
+        api.emit(other.id, "sandbox.oom", {"sandbox": "alive", "detail": "One was killed."})
+        await client.sees("! 1:other")
+        await client.pilot.press("alt+1")
+        await client.sees("One was killed.")
+        await client.sees("○ 1:other")
+
+
 async def test_history_comes_back_with_up(api: ScriptedApi, open_client: OpenClient) -> None:
     async with open_client() as client:
         await client.sees("Sandbox ready")

@@ -10,6 +10,8 @@ import pytest
 from orchestrator.domain.targets import AmbiguousTarget
 from tests.support.scripted_api import TOKEN, Refusal, ScriptedApi
 from tui.client import Api
+from tui.commands import sessions
+from tui.commands.catalogue import COMMANDS, KEYS
 from tui.commands.complete import commands_for, files_for, wanted
 from tui.commands.desk import Desk, find_session
 from tui.commands.dispatch import dispatch
@@ -278,6 +280,22 @@ async def test_the_client_itself(api: ScriptedApi, open_table: Table, tmp_path: 
     assert "There is no command /zzzzz." in await table.run("/zzzzz")
     await table.run("/quit")
     assert table.left == 1
+
+
+async def test_help_lists_exactly_what_works(open_table: Table) -> None:
+    shown = (await open_table.run("/help")).replace("\\", "")
+    for command in COMMANDS:
+        assert f"| /{command.name}" in shown
+        for form in command.arguments.split(" | "):
+            assert form in shown
+        assert f"There is no command /{command.name}." not in await open_table.run(
+            f"/{command.name}x"
+        )
+    for name in ("sessions", "newfoo", "models"):
+        assert f"There is no command /{name}." in await open_table.run(f"/{name}")
+    assert [form.split()[0] for form in sessions.FORMS] == list(sessions.SUBCOMMANDS)
+    for keys, _ in KEYS:
+        assert keys in shown
 
 
 async def test_refusals_point_the_way(api: ScriptedApi, open_table: Table) -> None:

@@ -43,6 +43,8 @@ def test_marks_say_what_a_session_does() -> None:
     three.activity = "awaiting_approval"
     four.turn_id = "t"
     assert [tab.mark for tab in tabs(workspace, 400)] == ["✗", "◌", "?", "●", "○"]
+    four.warned = True
+    assert tabs(workspace, 400)[3].mark == "!"
     one.unread = 2
     assert tabs(workspace, 400)[0].unread
 

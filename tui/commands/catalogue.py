@@ -64,7 +64,7 @@ COMMANDS: Final = (
         " | ".join(sessions.FORMS),
         "open, list, show, close, name, save; a fresh sandbox",
         sessions.session,
-        ("new", "list", "switch", "close", "rename", "save", "restart"),
+        tuple(sessions.SUBCOMMANDS),
     ),
     Command(
         "resume",

@@ -6,6 +6,7 @@ Owns the words around the api's session calls.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tui.client import Refused
@@ -41,20 +42,11 @@ async def session(desk: Desk, line: Line) -> None:
     """Run one of the subcommands."""
     word = line.arguments[0].lower() if line.arguments else ""
     rest = line.arguments[1:]
-    known = {
-        "new": _new,
-        "list": _list,
-        "switch": _switch,
-        "close": _close,
-        "rename": _rename,
-        "save": _save,
-        "restart": _restart,
-    }
-    if word not in known:
-        hint = nearest(word, known) if word else ""
+    if word not in SUBCOMMANDS:
+        hint = nearest(word, SUBCOMMANDS) if word else ""
         question = f"“{word}” is unknown; did you mean /session {hint}?  " if hint else ""
         raise UsageError(f"{question}{USAGE}")
-    await known[word](desk, rest)
+    await SUBCOMMANDS[word](desk, rest)
 
 
 async def _new(desk: Desk, arguments: tuple[str, ...]) -> None:
@@ -164,3 +156,15 @@ def _none(arguments: tuple[str, ...], word: str) -> None:
     """Refuse words behind a subcommand that takes none."""
     if arguments:
         raise UsageError(f"/session {word} takes no arguments; it is about the tab on screen.")
+
+
+SUBCOMMANDS: Final[dict[str, Callable[[Desk, tuple[str, ...]], Awaitable[None]]]] = {
+    "new": _new,
+    "list": _list,
+    "switch": _switch,
+    "close": _close,
+    "rename": _rename,
+    "save": _save,
+    "restart": _restart,
+}
+"""What each first word of FORMS does."""

@@ -38,7 +38,7 @@ def _streamed(w: Workspace, outcome: o.Streamed) -> None:
             _leave(w, session.id)
             return
     if session.id == w.active_id:
-        session.unread = 0
+        session.unread, session.warned = 0, False
 
 
 def _listed(w: Workspace, outcome: o.SessionsListed) -> None:
@@ -149,7 +149,7 @@ def _remove(w: Workspace, session_id: str) -> None:
 
 def _focus(w: Workspace, session: SessionState) -> None:
     w.active_id = session.id
-    session.unread = 0
+    session.unread, session.warned = 0, False
 
 
 def _history(w: Workspace, outcome: o.HistoryLoaded) -> None:

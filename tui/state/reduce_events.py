@@ -50,11 +50,13 @@ def _restarting(session: SessionState, data: Json, time: float) -> None:
 
 
 def _crashed(session: SessionState, data: Json, time: float) -> None:
+    session.warned = True
     detail = fields.label(data, "detail") or fields.label(data, "text")
     _notice(session, "warning", f"The sandbox stopped unexpectedly. {detail}".rstrip())
 
 
 def _out_of_memory(session: SessionState, data: Json, time: float) -> None:
+    session.warned = True
     if fields.raw(data, "sandbox") == "alive":
         _notice(
             session, "warning", fields.label(data, "detail") or "Memory ran out in the sandbox."
@@ -206,6 +208,8 @@ def _usage(session: SessionState, data: Json, time: float) -> None:
 
 def _noticed(session: SessionState, data: Json, time: float) -> None:
     level = fields.raw(data, "level")
+    if level != "info" and fields.raw(data, "code").startswith("sandbox_"):
+        session.warned = True
     _notice(session, level if level in _LEVELS else "info", fields.text(data, "text"))
 
 

@@ -102,6 +102,8 @@ class SessionState:
     cancelling: bool = False
     unread: int = 0
     """Messages completed while the tab was hidden."""
+    warned: bool = False
+    """Whether its sandbox met a limit or ended while the tab was hidden."""
     link: Link = "connecting"
     link_detail: str = ""
     draft: str = ""

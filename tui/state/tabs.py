@@ -42,6 +42,8 @@ def mark_of(session: SessionState) -> tuple[str, str]:
         return "?", "warn"
     if session.status in ("starting", "restarting"):
         return "◌", "accent"
+    if session.warned:
+        return "!", "warn"
     if session.busy:
         return "●", "accent"
     return "○", "faint"

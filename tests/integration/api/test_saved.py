@@ -68,7 +68,7 @@ async def test_a_closed_session_is_resumed_with_everything_it_had(
     assert resumed["usage"]["input_tokens"] == 3
     assert (await client.get(f"{url}/messages")).json() == before
     assert await store.history.model_messages(session["id"]) == model_before
-    assert await store.history.prompts(session["id"]) == ["hello"]
+    assert (await store.history.snapshot(session["id"]))[1].prompts == ["hello"]
     assert (await client.get(f"{url}/todos")).json()["items"][0]["content"] == "first"
     assert await saved(client) == []
     again = refused(

@@ -41,7 +41,7 @@ async def test_entries_come_back_in_both_forms(store: Store) -> None:
         HistoryEntry(message=said("x\u2028")),
     ]
     await store.history.append(session.id, entries, [a_notice()])
-    assert await store.history.entries(session.id) == entries
+    assert (await store.history.snapshot(session.id))[1].entries == entries
     assert await store.history.model_messages(session.id) == [entries[0].model, entries[1].model]
     assert await store.history.count(session.id) == 3
     assert (await store.sessions.get(session.id)).last_seq == 2
@@ -84,8 +84,8 @@ async def test_a_resumed_conversation_is_there_as_soon_as_its_session(store: Sto
     await store.sessions.claim(
         session, an_intent(session), 10, [created(session)], conversation=began
     )
-    assert await store.history.entries(session.id) == entries
-    assert await store.history.prompts(session.id) == ["p\n1", "p2"]
+    assert (await store.history.snapshot(session.id))[1].entries == entries
+    assert (await store.history.snapshot(session.id))[1].prompts == ["p\n1", "p2"]
     assert await store.history.todos(session.id) == [todo]
     assert (await store.sessions.get(session.id)).last_seq == 1
 
@@ -98,7 +98,11 @@ async def test_a_refused_claim_leaves_no_conversation(store: Store) -> None:
             late, an_intent(late), 10, [], conversation=Conversation([both("x")], ["p"], [])
         )
     assert await store.history.count(late.id) == 0
-    assert await store.history.prompts(late.id) == []
+    # Not even a key is left behind: the next claim of the same session finds nothing.
+    await store.sessions.claim(
+        late.model_copy(update={"project_path": "/p"}), an_intent(late), 10, []
+    )
+    assert (await store.history.snapshot(late.id))[1] == Conversation([], [], [])
 
 
 async def test_todos_are_replaced_with_their_event(store: Store) -> None:

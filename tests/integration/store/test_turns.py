@@ -52,7 +52,7 @@ async def test_an_accepted_turn_is_active_when_nothing_else_is(store: Store) -> 
         "user",
         [TextPart(text="Hello")],
     )
-    assert await store.history.prompts(session.id) == ["Hello"]
+    assert (await store.history.snapshot(session.id))[1].prompts == ["Hello"]
 
 
 async def test_the_same_key_gives_the_same_turn(store: Store) -> None:
