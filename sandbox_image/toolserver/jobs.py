@@ -15,6 +15,7 @@ from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn, wait_readable
 from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.threads import ThreadRefused, start_thread
+from sandbox_image.toolserver.watch import LimitWatch
 
 MAX_JOBS = 32
 """Jobs remembered at once; starting another forgets the oldest that has ended, or is refused."""
@@ -25,6 +26,7 @@ MAX_OUTPUT_BYTES = 256 * 1024
 _READ_BYTES = 65536
 _DRAIN_GRACE_S = 0.5
 _POLL_S = 0.5
+_KILLED = 128 + 9
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +37,12 @@ class Job:
     """One background command and its output."""
 
     def __init__(
-        self, identity: str, words: list[str], environment: dict[str, str], directory: Directory
+        self,
+        identity: str,
+        words: list[str],
+        environment: dict[str, str],
+        directory: Directory,
+        watch: LimitWatch,
     ) -> None:
         """Start the command; raises `ProgramMissing` or `OSError`."""
         self.identity = identity
@@ -45,6 +52,8 @@ class Job:
         self._changed = threading.Condition()
         self._ended_at: float | None = None
         self._stopped: str | None = None
+        self._watch = watch
+        self._kills = watch.memory_kills
         self._input_lock = threading.Lock()
         marker = next_marker()
         in_read, self._input = os.pipe()
@@ -90,10 +99,17 @@ class Job:
                 self._take(data)
             if not self.ended and self._child.reap(block=False) is not None:
                 deadline = time.monotonic() + _DRAIN_GRACE_S
+                self._look_at_memory()
                 self._end()
         os.close(handle)
         with self._input_lock:
             self._close_input()
+
+    def _look_at_memory(self) -> None:
+        """Say so when it was the limit of memory that ended the command."""
+        if self._child.exit_code == _KILLED and self._watch.look() > self._kills:
+            self._stopped = self._stopped or "memory_limit"
+            self._take(self._watch.memory_words(killed=True))
 
     def _take(self, data: bytes) -> None:
         with self._changed:
@@ -187,8 +203,9 @@ class Job:
 class JobTable:
     """The jobs of one sandbox."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, watch: LimitWatch) -> None:
+        """Start with none; `watch` knows which limits they meet."""
+        self._watch = watch
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._started = 0
@@ -206,7 +223,7 @@ class JobTable:
             self._started += 1
             identity = f"job-{self._started}"
             try:
-                job = Job(identity, words, environment, directory)
+                job = Job(identity, words, environment, directory, self._watch)
             except ProgramMissing as missing:
                 raise ToolFailure("not_found", str(missing)) from None
             self._jobs[identity] = job

@@ -37,7 +37,8 @@ class Services:
         self.root = root
         self.environment = command_environment(root.path, own)
         self.seen = SeenFiles()
-        self.jobs = JobTable()
+        self.watch = LimitWatch(allowance)
+        self.jobs = JobTable(self.watch)
         self._lua = lua
         self._limits = limits
         self.interpreter = self.new_interpreter()
@@ -45,7 +46,6 @@ class Services:
         """Runs project tools: what scripts do to their globals does not reach them."""
         self.shells = ShellTable(self.environment, Directory(root.path))
         self.ripgrep = self._find("rg")
-        self.watch = LimitWatch(allowance)
         self.disk = DiskWatch(root.path, allowance)
         self.watch.disk = self.disk.describe
         self.activity = Activity(self.jobs)

@@ -76,6 +76,23 @@ async def test_commands_go_first_when_memory_runs_out_and_run_last(sandboxes: Sa
     assert (await counts(sandbox))["started"] == started
 
 
+async def test_a_job_that_is_killed_for_memory_says_so(sandboxes: Sandboxes) -> None:
+    sandbox = await sandboxes.start(limits=CROWDED)
+    channel = await sandbox.workspace.channel()
+    for count, stopped in ((20, None), (900, "memory_limit")):
+        words = ["python3", "-c", f"print(len(bytearray({count} << 20)))"]
+        job = (await channel.request("job_start", {"command": words})).result["job"]
+        state: dict[str, Any] = {"running": True}
+        said = b""
+        while state["running"]:
+            reply = await channel.request(
+                "job_poll", {"job": job, "wait_s": 10, "cursor": len(said)}
+            )
+            state, said = reply.result, said + reply.payload
+        assert state["stopped"] == stopped
+        assert (b"memory limit of 256 MiB" in said) == (stopped is not None)
+
+
 async def counts(sandbox: Sandbox) -> dict[str, Any]:
     """Return what the tool server has counted."""
     return (await (await sandbox.workspace.channel()).request("limits", {})).result
