@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -47,14 +47,16 @@ def needs_approval(
     tool: str,
     approval: Approval,
     allowed_tools: frozenset[str],
-    project_tools: Collection[str] = (),
+    grants: Mapping[str, str] | None = None,
 ) -> bool:
     """Say whether a call of `tool` waits for the user's word.
 
-    `project_tools` are the project's own: they can do what `lua` can, so they ask where it does.
+    `grants` are those of the project's own tools by name: they can do what `lua` can, so they
+    ask where it does, and what was allowed for the session is their present content only.
     """
-    acts_as = "lua" if tool in project_tools else tool
-    return acts_as in _ASKED[approval] and tool not in allowed_tools
+    grant = (grants or {}).get(tool)
+    acts_as = tool if grant is None else "lua"
+    return acts_as in _ASKED[approval] and (grant or tool) not in allowed_tools
 
 
 def approval_reason(tool: str) -> str:
@@ -71,7 +73,7 @@ class TurnPolicy(AbstractCapability[TurnDeps]):
     ) -> list[ToolDefinition]:
         """Mark the tools that wait for approval in this turn."""
         deps = ctx.deps
-        own = {tool.name for tool in deps.project_tools}
+        own = {tool.name: tool.grant for tool in deps.project_tools}
         return [
             replace(tool, kind="unapproved")
             if needs_approval(tool.name, deps.approval, deps.allowed_tools, own)

@@ -283,12 +283,14 @@ class _Walk:
         last = run.all_messages()[-1]
         if isinstance(last, ModelRequest) and results_of(last):
             await self.recorder.request(last)
+        grants = {tool.name: tool.grant for tool in self.deps.project_tools}
         approvals = [
             PendingApproval(
                 call_id=call.tool_call_id,
                 tool=call.tool_name,
                 arguments=arguments_of(call),
                 reason=approval_reason(call.tool_name),
+                grant=grants.get(call.tool_name),
             )
             for call in waiting.approvals
         ]

@@ -85,7 +85,7 @@ class Contents(BaseModel):
     approvals: list[ApprovalRecord] = Field(default_factory=list)
     """What the user was asked, and answered, in order."""
     allowed_tools: list[str] = Field(default_factory=list)
-    """Tools that the user allowed for the session's life, by name."""
+    """Tools that the user allowed for the session's life, by name; a project's own with content."""
 
 
 @dataclass(frozen=True, slots=True)

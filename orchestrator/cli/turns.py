@@ -176,7 +176,7 @@ class TurnFollower:
             return
         self._outcome.error = (
             f"The agent asks to use {tool}, and nobody is here to answer. "
-            "Allow more with --approve edits or --approve all."
+            f"Allow more with {' or '.join(_more_than(approve, tool))}."
         )
         self.stop("needs_approval")
 
@@ -187,3 +187,9 @@ class TurnFollower:
             # The session is gone already; the numbers are not worth a failure.
             return
         self._outcome.usage = turn["usage"]
+
+
+def _more_than(approve: str | None, tool: str) -> list[str]:
+    """Return the options that would have let the agent use `tool`."""
+    wider = ["--approve edits"] if approve != "edits" and tool in _EDITS else []
+    return [*wider, "--approve all"]

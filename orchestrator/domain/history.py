@@ -35,6 +35,8 @@ class PendingApproval(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     reason: str | None = None
     """Why it needs approval; None when nothing is to be said."""
+    grant: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What the answer `session` allows; None means every later call of the tool of this name."""
 
 
 class Answer(BaseModel):

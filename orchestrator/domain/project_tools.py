@@ -100,6 +100,13 @@ class ProjectTool:
     description: str
     parameters: Schema
     """A JSON Schema of type object, complete and closed: unknown arguments are refused."""
+    digest: str = ""
+    """SHA-256 of the accepted content in hexadecimal; empty where nothing is granted by it."""
+
+    @property
+    def grant(self) -> str:
+        """What allowing it for a session allows: this content under this name, and no other."""
+        return f"{self.name}@{self.digest}"
 
 
 def file_of(name: str) -> str:

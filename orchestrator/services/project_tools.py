@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,7 +146,8 @@ async def declare(tools: SandboxTools, loaded: Loaded) -> Declared:
         try:
             if described.fault is not None:
                 raise InvalidProjectTool(_printable(described.fault))
-            declared.tools.append(parse_declaration(name, described.declaration))
+            tool = parse_declaration(name, described.declaration)
+            declared.tools.append(replace(tool, digest=digest_of(loaded.texts[name])))
         except InvalidProjectTool as error:
             reason = error.detail.rpartition(" is no usable tool: ")[2].rstrip(".")
             declared.refusals.append(Refusal(name, reason, True))

@@ -148,7 +148,7 @@ def _suspension(
     for position, approval in enumerate(approvals, start=before):
         transaction.write("HSET", asked, approval.call_id, encode((position, approval)))
         _remember(transaction, asked_record(turn.id, approval))
-        data = {"turn_id": turn.id, **approval.model_dump(mode="json")}
+        data = {"turn_id": turn.id, **approval.model_dump(mode="json", exclude={"grant"})}
         transaction.events.append(NewEvent(type="approval.requested", data=data))
     return transaction
 
@@ -163,7 +163,7 @@ def _answering(
     transaction.write("HSET", keys.answers(turn.session_id, turn.id), call, encode(answer))
     _remember(transaction, answered_record(asked_record(turn.id, approval), answer))
     if answer.decision == "session":
-        transaction.write("SADD", keys.tools(turn.session_id), approval.tool)
+        transaction.write("SADD", keys.tools(turn.session_id), approval.grant or approval.tool)
     data = {"turn_id": turn.id, "call_id": call, **answer.model_dump(mode="json")}
     transaction.events.append(NewEvent(type="approval.answered", data=data))
     transaction.topics.append(keys.turn_topic(turn.id))

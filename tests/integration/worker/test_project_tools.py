@@ -188,6 +188,23 @@ async def test_it_asks_where_lua_asks_and_is_gone_when_it_changed_meanwhile(scen
         assert "Planted" not in result["text"]
 
 
+async def test_allowed_for_the_session_is_this_content_and_no_other(scene: Scene) -> None:
+    scene.place(TOOL)
+    scene.trust()
+    store = scene.stage.store
+    scene.calls(Call(name="greet", arguments={"name": "Ada"}))
+    turn = await scene.turn(approval="edits")
+    asked = (await scene.told("approval.requested"))[-1]
+    assert "grant" not in asked
+    await store.turns.answer(scene.session.id, turn.id, asked["call_id"], "session", None)
+    assert await scene.execution.execute(scene.session.id, turn.id)
+    assert (await scene.turn(approval="edits")).status == "completed"
+    scene.place(TOOL.replace("Hello", "Good day"))
+    scene.trust()
+    scene.calls(Call(name="greet", arguments={"name": "Ada"}))
+    assert (await scene.turn(approval="edits")).status == "awaiting_approval"
+
+
 async def test_a_broken_tool_does_not_fail_the_turn_and_is_named(scene: Scene) -> None:
     scene.place(TOOL)
     scene.place("while true do end", "endless")
