@@ -100,7 +100,7 @@ class Archive:
             files.sweep(self._directory)
             self._ensure_room(header.id)
             present = self._present(header.id)
-            if present is not None and _extent(present) > _extent(header):
+            if present is not None and not _supersedes(header, present):
                 return False
             kept = header.kept or (present is not None and present.kept)
             data = document.encode(header.model_copy(update={"kept": kept}), contents)
@@ -153,9 +153,16 @@ def _require_id(session_id: str) -> None:
         raise _not_found(session_id)
 
 
-def _extent(header: Header) -> tuple[datetime, int]:
-    """Return how far a record goes: of two of the same moment the longer one is newer."""
-    return header.updated_at, header.messages
+def _supersedes(header: Header, present: Header) -> bool:
+    """Say whether a record may replace the one there is.
+
+    Conversations only grow, so the longer one is the newer. Clocks may be set back: they decide
+    only between two that are equally long, and not whether a closed session is saved.
+    """
+    extent, there = (header.turns, header.messages), (present.turns, present.messages)
+    if extent != there:
+        return extent > there
+    return header.closed_at is not None or header.updated_at >= present.updated_at
 
 
 def _not_found(session_id: str) -> SavedSessionNotFound:

@@ -146,8 +146,7 @@ class Saving:
             return False
         if not await self._store.history.count(session.id):
             return False
-        saved_at = await self._archive.saved_at(session.id)
-        if saved_at is None or saved_at < session.updated_at:
+        if await self._archive.saved_at(session.id) != session.updated_at:
             return True
         self._seen[session.id] = session.updated_at
         return False

@@ -37,6 +37,15 @@ _KINDS: Final[dict[str, frozenset[str]]] = {
 }
 """Kind of message to the kinds of its parts."""
 
+_REQUIRED: Final[dict[str, frozenset[str]]] = {
+    "user-prompt": frozenset({"content"}),
+    "tool-return": frozenset({"tool_name", "tool_call_id", "content"}),
+    "text": frozenset({"content"}),
+    "thinking": frozenset({"content"}),
+    "tool-call": frozenset({"tool_name", "tool_call_id"}),
+}
+"""Kinds of parts to the fields without which no model can be sent them."""
+
 _FETCHED: Final = frozenset(
     {"image-url", "video-url", "audio-url", "document-url", "uploaded-file", "file"}
 )
@@ -65,6 +74,8 @@ def check_model_history(history: list[dict[str, Any]]) -> None:
         for part in parts:
             if not isinstance(part, dict) or part.get("part_kind") not in allowed:
                 raise _refused(number, "it holds a part that no session has")
+            if not _REQUIRED.get(part["part_kind"], frozenset()) <= part.keys():
+                raise _refused(number, "it holds a part that lacks what it needs")
         if _names_address(parts):
             raise _refused(number, "it holds an address to be fetched, which is not taken in")
 

@@ -195,6 +195,7 @@ def _spoilt(good: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
         ({"messages": [{**message, "parts": [{"type": "other", "text": "x"}]}]}, "invalid_request"),
         ({"model_history": [{**model, "kind": "other"}]}, "invalid_request"),
         ({"model_history": [{"kind": "request", "parts": [prompt]}]}, "invalid_request"),
+        ({"model_history": [{**model, "parts": [{"part_kind": "text"}]}]}, "invalid_request"),
         (
             {"model_history": [{"kind": "response", "parts": [{"part_kind": "file"}]}]},
             "invalid_request",

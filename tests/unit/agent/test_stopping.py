@@ -11,8 +11,9 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelRequest, ModelRe
 from pydantic_ai.workspaces import LocalWorkspaceBackend, WorkspaceUnavailableError
 
 from orchestrator.agent.conversation import close_open_calls, open_calls
-from orchestrator.agent.parts import from_json
+from orchestrator.agent.parts import HistoryUnreadable, from_json
 from orchestrator.agent.request import StopReason, StopSignal
+from orchestrator.domain.history import HistoryEntry
 from tests.unit.agent.stage import Play
 
 
@@ -108,3 +109,12 @@ async def test_a_history_that_ends_in_a_call_is_closed_for_a_worker_that_is_gone
     assert close_open_calls("turn", history, "interrupted") == ([], [])
     last = ModelMessagesTypeAdapter.validate_python(history)[-1]
     assert isinstance(last, ModelRequest)
+
+
+async def test_a_history_that_is_none_is_said_so(tmp_path: Path) -> None:
+    """As of a conversation that was imported by hand."""
+    stage = Play(tmp_path)
+    await stage.sink.record([HistoryEntry(model={"kind": "response", "parts": [{"x": 1}]})], [])
+    with pytest.raises(HistoryUnreadable, match="go on in a new session") as caught:
+        await stage.prompt("say hello")
+    assert caught.value.code == "history_unreadable"

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,24 @@ async def test_an_older_save_never_replaces_a_newer_one(archive: Archive) -> Non
     assert await archive.save(newer, contents_of("a", "b"))
     assert not await archive.save(header_of("older", session_id=session_id), contents_of("a"))
     assert (await archive.load(session_id))[0].name == "newer"
+
+
+async def test_a_clock_that_was_set_back_costs_nothing(archive: Archive) -> None:
+    session_id = new_id()
+    ahead = header_of("ahead", session_id=session_id, minutes=600)
+    assert await archive.save(ahead, contents_of("a", "b"))
+    longer = header_of("longer", session_id=session_id).model_copy(update={"messages": 3})
+    assert await archive.save(longer, contents_of("a", "b", "c"))
+    assert not await archive.save(ahead, contents_of("a", "b"))
+    closed = longer.model_copy(
+        update={
+            "name": "closed",
+            "updated_at": longer.updated_at - timedelta(hours=5),
+            "closed_at": longer.updated_at - timedelta(hours=5),
+        }
+    )
+    assert await archive.save(closed, contents_of("a", "b", "c"))
+    assert (await archive.load(session_id))[0].name == "closed"
 
 
 async def test_an_autosave_is_discarded_unless_somebody_kept_it(archive: Archive) -> None:
