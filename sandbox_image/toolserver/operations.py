@@ -55,6 +55,14 @@ class Operation:
         self.starts = starts
 
 
+_TRANSLATED: dict[type[Exception], tuple[str, str]] = {
+    UnicodeEncodeError: ("invalid_argument", "an argument cannot be encoded"),
+    MemoryError: ("limit_resources", "out of memory"),
+    RecursionError: ("limit_resources", "nested too deeply"),
+}
+"""Exceptions of the language that mean the same wherever they come from."""
+
+
 def execute(services: Services, request: Request) -> Reply:
     """Run one request; every failure leaves as a `ToolFailure` with a code of the closed set."""
     operation = OPERATIONS.get(request.operation)
@@ -77,10 +85,8 @@ def execute(services: Services, request: Request) -> Reply:
         services.watch.refused(error.errno)
         subject = str(request.arguments.optional_text("path") or request.operation)
         raise from_os_error(error, subject) from None
-    except MemoryError:
-        raise ToolFailure("limit_resources", "out of memory") from None
-    except RecursionError:
-        raise ToolFailure("limit_resources", "nested too deeply") from None
+    except tuple(_TRANSLATED) as error:
+        raise ToolFailure(*_TRANSLATED[type(error)]) from None
     except ThreadRefused:
         services.watch.refused(errno.EAGAIN)
         raise no_thread() from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 from sandbox_image.toolserver.errors import ToolFailure, from_os_error
 from sandbox_image.toolserver.roots import Place, Root
@@ -56,36 +57,44 @@ def exists(root: Root, path: str) -> bool:
 def listing(root: Root, path: str) -> tuple[list[dict[str, object]], bool]:
     """Entries of a directory by name, and whether some were left out.
 
-    `is_dir` and `size` are those of a link's target, as when the entry is opened.
+    `is_dir` and `size` are those of a link's target, as when the entry is opened: unknown for
+    a link that leads nowhere or outside.
     """
     with root.locate(path) as place:
         handle = place.open(os.O_RDONLY | os.O_DIRECTORY)
+        directory = place.path
     found: list[dict[str, object]] = []
     try:
         with os.scandir(handle) as entries:
             for entry in entries:
                 if len(found) >= MAX_ENTRIES:
                     return found, True
-                found.append(_describe_entry(entry))
+                found.append(_describe_entry(root, directory, entry))
     finally:
         os.close(handle)
     found.sort(key=lambda item: str(item["name"]))
     return found, False
 
 
-def _describe_entry(entry: os.DirEntry[str]) -> dict[str, object]:
-    try:
-        status: os.stat_result | None = entry.stat()
-    except OSError:
-        status = None
+def _describe_entry(root: Root, directory: str, entry: os.DirEntry[str]) -> dict[str, object]:
+    linked = entry.is_symlink()
+    status: os.stat_result | None = None
+    # A directory whose path has become too long to name still lists.
+    with suppress(OSError, ToolFailure):
+        status = _target(root, f"{directory}/{entry.name}") if linked else entry.stat()
     mode = 0 if status is None else status.st_mode
     regular = status is not None and stat.S_ISREG(mode)
     return {
         "name": entry.name,
         "is_dir": stat.S_ISDIR(mode),
-        "is_link": entry.is_symlink(),
+        "is_link": linked,
         "size": status.st_size if status is not None and regular else None,
     }
+
+
+def _target(root: Root, path: str) -> os.stat_result:
+    with root.locate(path) as place:
+        return place.stat()
 
 
 def make_directory(root: Root, path: str) -> bool:
@@ -139,19 +148,27 @@ def _remove_tree(parent: int, name: str, depth: int) -> None:
 
 def rename(root: Root, source: str, target: str, overwrite: bool) -> None:
     """Move a name; a link is moved itself. Raises `exists` unless `overwrite`."""
-    with (
-        root.locate(source, follow=False) as old,
-        root.locate(target, follow=False, create_parents=True) as new,
-    ):
-        if "." in (old.name, new.name):
-            raise ToolFailure("invalid_argument", "a path must end in a name")
+    with root.locate(source, follow=False) as old:
+        _refuse_nameless(old)
+        # Looked at first: a source that is missing must not leave new directories behind.
         old.stat()
-        if not overwrite and _present(new):
-            raise ToolFailure("exists", f"{target}: exists")
-        try:
-            os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
-        except OSError as error:
-            raise from_os_error(error, f"{source} to {target}") from None
+        with root.locate(target, follow=False, create_parents=True) as new:
+            _refuse_nameless(new)
+            if not overwrite and _present(new):
+                raise ToolFailure("exists", f"{target}: exists")
+            _rename(old, new, f"{source} to {target}")
+
+
+def _refuse_nameless(place: Place) -> None:
+    if place.name == ".":
+        raise ToolFailure("invalid_argument", "a path must end in a name")
+
+
+def _rename(old: Place, new: Place, subject: str) -> None:
+    try:
+        os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
+    except OSError as error:
+        raise from_os_error(error, subject) from None
 
 
 def _present(place: Place) -> bool:
