@@ -212,7 +212,8 @@ def _changed_intent(stored: StoredSession, desired: Desired, bump: bool) -> Sand
 def _already_open(path: str, session_id: str, owner: Session | None) -> ProjectAlreadyOpen:
     name = f"“{owner.name}” ({session_id[:8]})" if owner else session_id
     return ProjectAlreadyOpen(
-        f"{path} is already open, in session {name}. Work there, or close it first.",
+        f"{path} is already open, in session {name}. Work there, or close it first: "
+        f"`jido session close {session_id[:8]}`.",
         session_id=session_id,
     )
 

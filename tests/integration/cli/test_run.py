@@ -122,8 +122,8 @@ def test_a_kept_session_is_open_and_in_the_way(jido: CommandLine, project: Path)
     session = jido.json("session", "list")["items"][0]
     refused = jido.run(*arguments)
     assert refused.returncode == 6
-    assert f"jido session close {session['id']}" in one_line(refused.stderr)
-    jido.json("session", "close", session["id"], "--no-save")
+    assert f"jido session close {session['id'][:8]}" in one_line(refused.stderr)
+    jido.json("session", "close", session["id"][:8], "--no-save")
 
 
 def test_a_refused_project_leaves_no_session(jido: CommandLine) -> None:
