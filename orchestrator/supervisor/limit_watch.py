@@ -2,7 +2,8 @@
 
 Owns one open request per sandbox: its tool server answers when a count changes, so an idle
 session costs a line a few minutes. A connection that ends is made again while the sandbox is
-served; counts are levels, so nothing is lost in between. Refuses to act on a limit.
+served; counts are levels and the tool server keeps what was told of them, so nothing is lost in
+between, and little is told twice. Refuses to act on a limit.
 """
 
 from __future__ import annotations

@@ -27,6 +27,13 @@ async def shell(stage: Stage, session_id: str, script: str) -> tuple[int, str]:
     return int(reply.result["exit_code"]), reply.payload.decode()
 
 
+async def counts(stage: Stage, session_id: str) -> dict[str, Any]:
+    """Return what a session's tool server has counted."""
+    path = str(stage.settings.channel_path(session_id))
+    async with await Channel.connect(path, TIMEOUT_S) as channel:
+        return (await channel.request("limits", {})).result
+
+
 async def told(stage: Stage, session_id: str, kind: str, code: str | None = None) -> list[Event]:
     """Wait for an event of a type, and of a code, and return all of them."""
     found: list[Event] = []
@@ -91,6 +98,12 @@ async def test_what_was_told_is_not_told_again_by_a_later_supervisor(stage: Stag
     session = await stage.open("one")
     await shell(stage, session.id, HOG.format(400))
     await told(stage, session.id, "sandbox.oom")
+
+    async def acknowledged() -> bool:
+        return bool((await counts(stage, session.id))["told"]["memory_kills"] == 1)
+
+    # In the moment before, it would be told twice rather than never.
+    await stage.until(acknowledged, "acknowledged")
     await stage.kill()
     await stage.start()
     await stage.until(lambda: stage.reachable(session.id), "adopted")
@@ -134,10 +147,6 @@ async def measured(stage: Stage, session_id: str) -> None:
     """Wait until a fresh sandbox knows what its project takes."""
 
     async def known() -> bool:
-        path = str(stage.settings.channel_path(session_id))
-        async with await Channel.connect(path, TIMEOUT_S) as channel:
-            found = (await channel.request("limits", {})).result
-        disk: dict[str, Any] = found["disk"]
-        return bool(disk["baseline"] >= 0)
+        return bool((await counts(stage, session_id))["disk"]["baseline"] >= 0)
 
     await stage.until(known, "measured")
