@@ -25,6 +25,8 @@ class Terminal:
 
     def start(self, program: Sequence[str], environment: Mapping[str, str]) -> None:
         """Run `program` with nothing in its environment but this and what a terminal has."""
+        # A server of its own each time: one that is still ending would take the program with it.
+        self._socket = f"jido-test-{uuid.uuid4().hex[:8]}"
         everything = {
             "LC_ALL": "C.UTF-8",
             "PATH": os.environ["PATH"],

@@ -11,7 +11,7 @@ from tui.keyboard import Keyboard
 from tui.pace import QUICK_S, SLOW_S, Pace
 from tui.render.palette import DARK
 from tui.render.pending import pending_rows
-from tui.render.welcome import welcome_rows
+from tui.render.welcome import greets, welcome_rows
 from tui.state import outcomes as o
 from tui.state.hints import hints, standing
 from tui.state.reduce import reduce
@@ -217,3 +217,18 @@ def test_words_of_calls() -> None:
     assert [duration(ms) for ms in (4, 1500, 125_000)] == ["4 ms", "1.5 s", "2 min 05 s"]
     assert [count(n) for n in (5, 1500, 2_500_000)] == ["5", "1.5k", "2.5M"]
     assert [money(c) for c in (None, 0.0, 0.001, 1.5)] == ["", "$0.00", "$0.0010", "$1.50"]
+
+
+def test_the_first_words_keep_what_was_told_beside_them() -> None:
+    workspace = Workspace()
+    reduce(workspace, o.SessionOpened(record()))
+    session = workspace.order[0]
+    assert greets(session.transcript)
+    for number in range(3):
+        reduce(workspace, o.Told(session.id, "warning", f"The project is told of, {number}."))
+    assert greets(session.transcript)
+    rows = welcome_rows(workspace, session, DARK, 60)
+    text = "\n".join("".join(s.text for s in row) for row in rows)
+    assert text.index("is told of, 0") < text.index("is told of, 2") < text.index("commands")
+    reduce(workspace, o.Told(session.id, "info", "One more."))
+    assert not greets(session.transcript)

@@ -301,6 +301,19 @@ def test_older_pages_go_in_front() -> None:
     assert recording.shapes() == ["UserText", "UserText"]
 
 
+def test_what_was_told_without_a_session_is_read_in_the_first_one() -> None:
+    workspace = Workspace()
+    reduce(workspace, o.Told("", "error", "There is no theme “pink”."))
+    assert len(workspace.lobby.items) == 1
+    reduce(workspace, o.SessionOpened({"id": "s1", "name": "one"}))
+    active = workspace.active
+    assert active is not None
+    assert [i.text for i in active.transcript.items if isinstance(i, Notice)] == [
+        "There is no theme “pink”."
+    ]
+    assert workspace.lobby.items == []
+
+
 def test_what_was_told_before_the_transcript_came_stays() -> None:
     recording = Recording()
     reduce(recording.workspace, o.Told(SESSION_ID, "info", "“other” was closed elsewhere."))

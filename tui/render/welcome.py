@@ -12,7 +12,9 @@ from rich.style import Style
 
 from tui.render.palette import Palette
 from tui.render.rows import Row, styled
+from tui.state.items import Notice
 from tui.state.session import SessionState
+from tui.state.transcript import Transcript
 from tui.state.workspace import Workspace
 
 OFFLINE: Final = (
@@ -21,6 +23,16 @@ OFFLINE: Final = (
 )
 KEY_CELLS: Final = 20
 """Columns of what to try, in front of why."""
+
+
+MAX_NOTICES: Final = 3
+"""Notices among the first words; with more the transcript begins."""
+
+
+def greets(transcript: Transcript) -> bool:
+    """Say whether the first words are shown: nothing was said yet, and little was told."""
+    items = transcript.items
+    return len(items) <= MAX_NOTICES and all(isinstance(item, Notice) for item in items)
 
 
 def welcome_rows(
@@ -33,6 +45,7 @@ def welcome_rows(
     rows = [styled((session.name, bold))]
     rows.append(styled((workspace.short_path(session.project_path), dim)))
     rows += _state(session, palette, width)
+    rows += _notices(session.transcript, palette, width)
     rows.append([])
     if session.offline:
         rows += _wrapped(OFFLINE, palette.warn, width)
@@ -58,6 +71,16 @@ def _state(session: SessionState, palette: Palette, width: int) -> list[Row]:
     return _wrapped(words, palette.dim, width)
 
 
+def _notices(transcript: Transcript, palette: Palette, width: int) -> list[Row]:
+    """Return what was told so far, each notice behind a blank line."""
+    colors = {"error": palette.bad, "warning": palette.warn, "success": palette.good}
+    rows: list[Row] = []
+    for item in transcript.items:
+        if isinstance(item, Notice):
+            rows += [[], *_wrapped(item.text, colors.get(item.level, palette.dim), width)]
+    return rows
+
+
 def _wrapped(text: str, color: str, width: int) -> list[Row]:
     return [styled((line, Style(color=color))) for line in wrap(text, max(8, width))]
 
@@ -70,8 +93,11 @@ def _without_session(workspace: Workspace, palette: Palette, width: int) -> list
     if not ready:
         words = "" if workspace.fault else "Connecting…  "
         return rows + _wrapped(f"{words}You can type already.", palette.dim, width)
+    told = _notices(workspace.lobby, palette, width)
     return [
         *rows,
+        *told[1:],
+        *([[]] if told else []),
         styled(("No session is open.", Style(color=palette.text, bold=True))),
         [],
         _try("ctrl+n", "open this directory", palette),

@@ -16,6 +16,7 @@ from tui.state.items import Note, Notice, ShellRun
 from tui.state.messages import load_messages
 from tui.state.reduce_events import apply_event
 from tui.state.session import Queued, SessionState, Waiting
+from tui.state.transcript import Transcript
 from tui.state.workspace import Question, Workspace
 
 MAX_RUN_CHARACTERS: Final = 1_000_000
@@ -150,6 +151,11 @@ def _remove(w: Workspace, session_id: str) -> None:
 def _focus(w: Workspace, session: SessionState) -> None:
     w.active_id = session.id
     session.unread, session.warned = 0, False
+    if w.lobby.items:
+        # Told while no session was open, which is where nobody looks any more.
+        for item in w.lobby.items:
+            session.transcript.append(item)
+        w.lobby = Transcript()
 
 
 def _history(w: Workspace, outcome: o.HistoryLoaded) -> None:

@@ -22,7 +22,7 @@ from textual.widget import Widget
 from tui.render.layout import Layout
 from tui.render.paint import INDENT, Painter, fits
 from tui.render.palette import Palette
-from tui.render.welcome import welcome_rows
+from tui.render.welcome import greets, welcome_rows
 from tui.state.items import Item, Prose, ShellRun, ToolCall, UserText
 from tui.state.session import SessionState
 from tui.state.transcript import Transcript
@@ -80,8 +80,10 @@ class TranscriptView(Widget):
         if not height or not self.size.width:
             return
         transcript = session.transcript if session else self._workspace.lobby
-        if not transcript.items:
-            self._rows = None
+        if greets(transcript):
+            if self._rows is not None:
+                self._rows = None
+                self.refresh()
             self._greet()
             return
         layout = self._laid_out(transcript)
