@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from orchestrator.domain.ids import is_id
 from orchestrator.sandboxes.bubblewrap_command import Handles, account_files, command
-from orchestrator.sandboxes.bubblewrap_support import Support
+from orchestrator.sandboxes.bubblewrap_support import LIBRARIES, Support
 from orchestrator.sandboxes.cgroups import Group
 from orchestrator.sandboxes.cgroups import make as make_group
 from orchestrator.sandboxes.interior import sandbox_name
@@ -41,6 +41,10 @@ MAX_ERROR_BYTES: Final = 16_384
 
 MAX_RECORD_BYTES: Final = 65_536
 """Bytes of a record; a larger file is none of ours."""
+
+
+_MFD_EXEC: Final = 0x10
+"""Asks for a memory file that may be executed, whatever the machine's default is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,7 @@ def spawn(
         group = make_group(sandbox_name(spec.instance_id, spec.session_id), spec.limits)
         arguments = command(spec, layout, support, handles, group)
         try:
-            outer = _launch(spec, arguments, handles, bwrap, errors)
+            outer = _launch(spec, arguments, handles, support, bwrap, errors)
         except BaseException:  # raised again once cleaned up
             group.remove()
             raise
@@ -272,10 +276,14 @@ def launch_identity(uid: int, gid: int) -> dict[str, Any]:
 
 
 def _launch(
-    spec: SandboxSpec, arguments: list[str], handles: Handles, bwrap: str, errors: int
+    spec: SandboxSpec,
+    arguments: list[str],
+    handles: Handles,
+    support: Support,
+    bwrap: str,
+    errors: int,
 ) -> subprocess.Popen[bytes]:
-    # Through its own descriptor bwrap can be executed where its owner may not look.
-    program = os.open(bwrap, os.O_RDONLY | os.O_CLOEXEC)
+    program = _executable(bwrap, spec.owner_uid)
     passed = [
         program,
         handles.listener,
@@ -292,7 +300,7 @@ def _launch(
             stdout=subprocess.DEVNULL,
             stderr=errors,
             cwd="/",
-            env={},
+            env={"LD_LIBRARY_PATH": f"{support.programs}/{LIBRARIES}"},
             pass_fds=passed,
             start_new_session=True,
             **launch_identity(spec.owner_uid, spec.owner_gid),
@@ -302,6 +310,33 @@ def _launch(
         raise SandboxStartFailed(f"bubblewrap cannot be executed: {error}.") from error
     finally:
         os.close(program)
+
+
+def _executable(path: str, uid: int) -> int:
+    """Open bwrap for execution through its descriptor, also where its owner may not look.
+
+    What `uid` may write is executed from a sealed copy: a sandbox reaches the file behind
+    its first process through /proc, past every mount. Otherwise it stays the file itself,
+    because profiles of AppArmor go by its name.
+    """
+    program = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    status = os.fstat(program)
+    if status.st_uid != uid and not status.st_mode & 0o022:
+        return program
+    with os.fdopen(program, "rb") as file:
+        content = file.read()
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        copy = os.memfd_create("bwrap", flags | _MFD_EXEC)
+    except OSError:
+        # Older kernels do not know the flag, and execute without it.
+        copy = os.memfd_create("bwrap", flags)
+    os.write(copy, content)
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(copy, fcntl.F_ADD_SEALS, seals)
+    # Executing what is open for writing is refused, so it is opened anew.
+    with os.fdopen(copy, "rb", closefd=True):
+        return os.open(f"/proc/self/fd/{copy}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _first_process(information: int, outer: subprocess.Popen[bytes], errors: int) -> int:

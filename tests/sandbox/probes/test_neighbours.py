@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
+from orchestrator.sandboxes.bubblewrap_support import find_bwrap
 from tests.support.docker import docker, inspect
 from tests.support.requirements import SANDBOX_IMAGE, require_docker
 from tests.support.sandboxes import Sandbox, Sandboxes
@@ -111,3 +113,32 @@ async def test_the_log_of_a_sandbox_does_not_grow(sandboxes: Sandboxes) -> None:
     told = (await sandbox.python(FILL.format(stream=2))).stdout.split()
     assert told[0] in ("PermissionError", "OSError"), told
     assert int(told[2]) <= 65_536
+
+
+OVERWRITE = """
+import os
+print(os.readlink("/proc/1/exe"))
+try:
+    os.write(os.open("/proc/1/exe", os.O_WRONLY), b"planted")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+else:
+    print("written")
+"""
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("sandboxes", ["bubblewrap"], indirect=True)
+async def test_the_program_behind_the_first_process_cannot_be_written(
+    sandboxes: Sandboxes,
+) -> None:
+    bwrap = Path(find_bwrap())
+    before = bwrap.read_bytes()
+    # The project's owner may write the file itself, as a user may in an environment of its own.
+    sandboxes.owner = (bwrap.stat().st_uid, bwrap.stat().st_gid)
+    assert bwrap.stat().st_mode & 0o200
+    sandbox = await sandboxes.start()
+    name, _, refused = (await sandbox.python(OVERWRITE)).stdout.partition("\n")
+    assert name.startswith("/memfd:bwrap")
+    assert refused.split()[0] in ("OSError", "PermissionError"), refused
+    assert bwrap.read_bytes() == before
