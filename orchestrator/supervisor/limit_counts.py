@@ -104,7 +104,10 @@ class _Told:
 
 @dataclass(slots=True)
 class DiskNews:
-    """What one session has not been told yet of its disk: states, of which the last one counts."""
+    """What one session has not been told yet of its disk: states, of which the last one counts.
+
+    A sandbox that has measured nothing yet, such as one just restarted, says nothing of it.
+    """
 
     _told: DiskState = "ok"
     _told_low: bool = False
@@ -113,7 +116,7 @@ class DiskNews:
     def due(self, disk: Disk, now: float) -> list[DiskState | Literal["low"]]:
         """Return what is to be told at `now`, in seconds, and count it as told."""
         news: list[DiskState | Literal["low"]] = []
-        if disk.state != self._told and self._may(disk.state, now):
+        if self.waits(disk) and self._may(disk.state, now):
             self._told = disk.state
             news.append(disk.state)
         if disk.low and not self._told_low and self._may("low", now):
@@ -128,8 +131,8 @@ class DiskNews:
         return True
 
     def waits(self, disk: Disk) -> bool:
-        """Say whether something is held back until its minute is over."""
-        return disk.state != self._told
+        """Say whether there is a state to tell, perhaps when its minute is over."""
+        return disk.baseline is not None and disk.state != self._told
 
 
 @dataclass(slots=True)

@@ -155,6 +155,7 @@ class DiskWatch:
         self._measured_at = 0.0
         self._took_s = 0.0
         self._stopped_at = 0
+        self._known = False
         self._wake = threading.Event()
         self._awake = True
         self.added = 0
@@ -179,11 +180,11 @@ class DiskWatch:
         )
 
     def describe(self) -> dict[str, object]:
-        """Say what is known, as numbers."""
+        """Say what is known; a baseline of -1 while the project has never been measured."""
         return {
             "state": self.state,
             "added": self.added,
-            "baseline": -1 if self._baseline is None else self._baseline,
+            "baseline": self._baseline if self._known and self._baseline is not None else -1,
             "free": self._free,
             "low": self.low,
         }
@@ -220,7 +221,7 @@ class DiskWatch:
         threading.Thread(target=run, daemon=True).start()
 
     def _look(self, busy: bool, stop_all: Callable[[], None], changed: Callable[[], None]) -> None:
-        before = (self.state, self.low, self._baseline)
+        before = (self.state, self.low, self._known)
         self._take_free_space()
         if (self._warning or self._ceiling) and self._is_stale(busy):
             self._measure()
@@ -228,7 +229,7 @@ class DiskWatch:
             if self.full and (before[0] != "full" or grown):
                 self._stopped_at = self.added
                 stop_all()
-        if (self.state, self.low, self._baseline) != before:
+        if (self.state, self.low, self._known) != before:
             changed()
 
     def _take_free_space(self) -> None:
@@ -266,6 +267,7 @@ class DiskWatch:
         if self._ceiling and self._hard_limit is None:
             self._hard_limit = measured.largest_bytes + self._ceiling
         self._settle()
+        self._known = True
 
     def _settle(self) -> None:
         if self._ceiling and self.added > self._ceiling:

@@ -72,18 +72,20 @@ def test_a_fresh_sandbox_counts_from_nothing_and_a_listener_continues() -> None:
 
 
 def test_states_of_the_disk_are_told_once_each() -> None:
-    news, full = DiskNews(), Disk(state="full")
+    news, full = DiskNews(), Disk(state="full", baseline=0)
     assert news.due(Disk(), 0.0) == []
-    assert news.due(Disk(state="warning"), 0.0) == ["warning"]
+    assert news.due(Disk(state="warning", baseline=0), 0.0) == ["warning"]
     assert news.due(full, 1.0) == ["full"]
     assert news.due(full, 2.0) == []
-    assert news.due(Disk(), 3.0) == ["ok"]
+    # A sandbox that was restarted has measured nothing yet: that is no end of the state.
+    assert news.due(Disk(state="ok", baseline=None), 2.5) == []
+    assert news.due(Disk(baseline=0), 3.0) == ["ok"]
     # Back and forth within a minute is held back, and told only if it lasts.
     assert news.due(full, 4.0) == []
     assert news.waits(full)
     assert news.due(full, 1.0 + TOLD_EVERY_S) == ["full"]
-    assert news.due(Disk(state="full", low=True), 100.0) == ["low"]
-    assert news.due(Disk(state="full", low=True), 101.0) == []
+    assert news.due(Disk(state="full", low=True, baseline=0), 100.0) == ["low"]
+    assert news.due(Disk(state="full", low=True, baseline=0), 101.0) == []
 
 
 @pytest.mark.parametrize(

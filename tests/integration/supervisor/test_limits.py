@@ -140,6 +140,8 @@ async def test_the_disk_of_a_project_is_watched_across_restarts(stage: Stage) ->
     code, said = await shell(stage, session.id, "rm part* big; echo removed")
     assert (code, said.splitlines()[0]) == (0, "removed")
     await told(stage, session.id, "notice", "sandbox_disk_freed")
+    notices = [e.data["code"] for e in await stage.events(session.id) if e.type == "notice"]
+    assert notices == ["sandbox_disk_warning", "sandbox_disk_full", "sandbox_disk_freed"]
     assert await shell(stage, session.id, FILL.format(2 * MIB, "again")) == (0, "")
 
 
