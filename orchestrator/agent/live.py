@@ -78,7 +78,18 @@ class KnowsFiles(Protocol):
 
 @runtime_checkable
 class KeepsShells(Protocol):
-    """A workspace with shells that stay between commands."""
+    """A workspace with shells that stay between commands, and commands of any output."""
+
+    async def run_capped(
+        self,
+        command: WorkspaceCommand,
+        *,
+        shell: bool = False,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> CommandResult:
+        """Run a command; of too much output head and tail are kept, the cut marked."""
+        ...
 
     async def run_in_shell(
         self, command: str, name: str, timeout: float, *, reset: bool = False
@@ -163,7 +174,11 @@ class LiveWorkspace:
         seconds = min(timeout or COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S)
         call_id = current_call.get()
         try:
-            done = await self._commands.run(command, shell=shell, env=env, timeout=seconds)
+            # A search needs all of its output or an error; who reads a command's does not.
+            run = self._commands.run
+            if self._shells is not None and current_tool.get() == "run_command":
+                run = self._shells.run_capped
+            done = await run(command, shell=shell, env=env, timeout=seconds)
         except WorkspaceTimeoutError:
             if call_id is not None:
                 self.timed_out.add(call_id)

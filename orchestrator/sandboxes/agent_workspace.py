@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from pydantic_ai.workspaces import CommandResult
+from pydantic_ai.workspaces import CommandResult, WorkspaceCommand
 
 from orchestrator.sandboxes import results
 from orchestrator.sandboxes.channel import Reply
 from orchestrator.sandboxes.errors import Ambiguous, ChannelClosed, InvalidArgument, ToolError
 from orchestrator.sandboxes.workspace import SandboxWorkspace, Translated, command_error, decode
 
-SHELL_OUTPUT_BYTES: Final = 24_000
-"""Bytes kept of each output of a command in a persistent shell: head and tail, the cut marked."""
+KEPT_BYTES: Final = 24_000
+"""Bytes kept of each output of an agent's command: head and tail, the cut marked. Both outputs
+together are less than what a model is sent of a tool's answer."""
 
 SEEN: Final = "seen"
 """Expects of a file what the agent last read or wrote there, or that it does not exist."""
@@ -68,6 +69,17 @@ class AgentWorkspace(SandboxWorkspace):
         split = results.integer(reply.result, "present_bytes")
         return Preview(reply.payload[:split], reply.payload[split:])
 
+    async def run_capped(
+        self,
+        command: WorkspaceCommand,
+        *,
+        shell: bool = False,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> CommandResult:
+        """Run a command as `run` does, but keep head and tail of what is too much, marked."""
+        return await self._run_keeping({"keep_bytes": KEPT_BYTES}, command, shell, env, timeout)
+
     async def run_in_shell(
         self, command: str, name: str, timeout: float, *, reset: bool = False
     ) -> tuple[CommandResult, str | None]:
@@ -96,7 +108,7 @@ class AgentWorkspace(SandboxWorkspace):
         arguments: dict[str, Any] = {
             "name": name,
             "timeout_s": timeout,
-            "keep_bytes": SHELL_OUTPUT_BYTES,
+            "keep_bytes": KEPT_BYTES,
         }
         payload, patience_s = os.fsencode(command), timeout + _GRACE_S
         if self.on_output is None:

@@ -244,9 +244,19 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
         timeout: float | None = None,
     ) -> CommandResult:
         """Run a command in the project directory; see the protocol for its rules."""
+        kept = {"keep_bytes": MAX_OUTPUT_BYTES, "stop_at_limit": True}
+        return await self._run_keeping(kept, command, shell, env, timeout)
+
+    async def _run_keeping(
+        self,
+        kept: dict[str, Any],
+        command: WorkspaceCommand,
+        shell: bool,
+        env: Mapping[str, str] | None,
+        timeout: float | None,
+    ) -> CommandResult:
         arguments, payload = _command_arguments(command, shell)
-        arguments["keep_bytes"] = MAX_OUTPUT_BYTES
-        arguments["stop_at_limit"] = True
+        arguments.update(kept)
         arguments["env"] = {**self._environment, **(env or {})}
         if timeout is not None:
             if not 0 < timeout < float("inf"):

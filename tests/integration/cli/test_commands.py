@@ -63,7 +63,7 @@ def test_our_own_failures_are_125(jido: CommandLine, arguments: tuple[str, ...])
 
 def test_a_script_prints_and_returns(jido: CommandLine, project: Path) -> None:
     script = b'print(jido.read_file("README.md")); return {size = 3}'
-    done = jido.run("lua", "--project", str(project), "-", given=script)
+    done = jido.run("lua", "--project", str(project), "--reset", "-", given=script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines()[0] == f"# {project.name}"
     assert json.loads(done.stdout.decode().splitlines()[-1]) == {"size": 3}

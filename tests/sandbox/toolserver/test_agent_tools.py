@@ -120,6 +120,19 @@ async def test_the_shell_stays_from_turn_to_turn(play: Play, server: ToolServer)
     assert live
 
 
+async def test_of_much_output_the_agent_sees_both_ends(play: Play) -> None:
+    # A subshell: `exit` would end a shell that stays.
+    much = "(echo BEGIN; seq 1500000; echo END; echo no >&2; exit 3)"
+    for verb in ("run", "shell"):
+        ((status, text),) = await said(play, f"{verb} {much}")
+        assert status == "ok"
+        assert "BEGIN\n1\n2\n" in text
+        assert "bytes cut" in text
+        assert "1500000\nEND\n" in text
+        assert "[stderr]\nno" in text
+        assert "[exit code: 3]" in text
+
+
 async def test_cancelling_a_turn_ends_what_runs_in_the_shell(
     play: Play, server: ToolServer
 ) -> None:
