@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sandbox.probes.places import Places
-from tests.sandbox.probes.probe import ROOT, Probe, cases, judge, program
+from tests.sandbox.probes.probe import ROOT, Probe, cases, program
 
 pytestmark = pytest.mark.xdist_group("probes-file-system")
 
@@ -104,7 +104,7 @@ PROBES = (
 
 @cases(PROBES)
 def test_files_outside_the_project(places: Places, place: str, probe: Probe) -> None:
-    judge(probe, place, places.seen(place, probe), places.control(probe))
+    places.judge(place, probe)
 
 
 OF_ROOT = tuple(each for each in PROBES if "EROFS" in each.refused or each.refused == "ENOENT")
@@ -112,4 +112,4 @@ OF_ROOT = tuple(each for each in PROBES if "EROFS" in each.refused or each.refus
 
 @cases(OF_ROOT, ROOT)
 def test_files_outside_a_project_of_root(places: Places, place: str, probe: Probe) -> None:
-    judge(probe, place, places.seen(place, probe), places.control(probe))
+    places.judge(place, probe)

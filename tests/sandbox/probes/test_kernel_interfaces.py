@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sandbox.probes.places import Places
-from tests.sandbox.probes.probe import ROOT, RUNTIMES, Probe, cases, judge, program
+from tests.sandbox.probes.probe import ROOT, RUNTIMES, Probe, cases, program
 
 pytestmark = pytest.mark.xdist_group("probes-kernel-interfaces")
 
@@ -126,4 +126,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_kernel_interfaces(places: Places, place: str, probe: Probe) -> None:
-    judge(probe, place, places.seen(place, probe), places.control(probe))
+    places.judge(place, probe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sandbox.probes.places import Places
-from tests.sandbox.probes.probe import RUNTIMES, Probe, cases, judge, program
+from tests.sandbox.probes.probe import RUNTIMES, Probe, cases, program
 
 pytestmark = pytest.mark.xdist_group("probes-limits")
 
@@ -93,4 +93,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES)
 def test_limits(places: Places, place: str, probe: Probe) -> None:
-    judge(probe, place, places.seen(place, probe), places.control(probe))
+    places.judge(place, probe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sandbox.probes.places import Places
-from tests.sandbox.probes.probe import Probe, cases, judge, program
+from tests.sandbox.probes.probe import Probe, cases, program
 
 pytestmark = pytest.mark.xdist_group("probes-mounts")
 
@@ -130,4 +130,4 @@ PROBES = (
 
 @cases(PROBES)
 def test_mounts_and_namespaces(places: Places, place: str, probe: Probe) -> None:
-    judge(probe, place, places.seen(place, probe), places.control(probe))
+    places.judge(place, probe)

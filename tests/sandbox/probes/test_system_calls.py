@@ -7,7 +7,7 @@ import platform
 import pytest
 
 from tests.sandbox.probes.places import Places
-from tests.sandbox.probes.probe import Probe, cases, judge, program
+from tests.sandbox.probes.probe import Probe, cases, program
 
 pytestmark = pytest.mark.xdist_group("probes-system-calls")
 
@@ -109,4 +109,4 @@ PROBES = (*CALLS, *INTEL) if platform.machine() == "x86_64" else CALLS
 
 @cases(PROBES)
 def test_system_calls(places: Places, place: str, probe: Probe) -> None:
-    judge(probe, place, places.seen(place, probe), places.control(probe))
+    places.judge(place, probe)
