@@ -169,16 +169,19 @@ def export(
     redact: Annotated[
         bool, typer.Option("--redact", help="Take out what looks like a secret; best effort.")
     ] = False,
+    of_saved: Annotated[bool, typer.Option("--saved", help="TARGET is a saved session.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a live session as one portable JSON document."""
+    """Write a live session, or with --saved a saved one, as one portable JSON document."""
     from orchestrator.cli.documents import write_document
     from orchestrator.cli.projects import find_session
 
     with server() as api:
-        session = find_session(api, target)
-        path = f"/v1/sessions/{session['id']}/export?redact={'true' if redact else 'false'}"
-        document = api.call("GET", path, timeout_s=120.0)
+        find = session_saved.find_saved_session if of_saved else find_session
+        session = find(api, target)
+        place = f"/v1/{'saved' if of_saved else 'sessions'}/{session['id']}/export"
+        query = f"?redact={'true' if redact else 'false'}"
+        document = api.call("GET", place + query, timeout_s=120.0)
     if redact:
         complain("What looks like a secret was taken out. Look yourself before you share it.")
     if file is None:

@@ -54,7 +54,7 @@ def resume(
 
     body = {"project_path": project_path(project)} if project is not None else {}
     with server() as api:
-        found = _find_saved(api, target)
+        found = find_saved_session(api, target)
         resumed = api.call("POST", f"/v1/saved/{found['id']}/resume", body)
         session = wait_or_close(api, resumed, complain)
         show(session, as_json, lambda: [live_line(session)])
@@ -64,7 +64,7 @@ def resume(
 def delete(target: Saved, sure: Sure = False, as_json: Json = False) -> int:
     """Delete a saved session for good."""
     with server() as api:
-        found = _find_saved(api, target)
+        found = find_saved_session(api, target)
         if not confirmed(f"Delete the saved session “{found['name']}” for good?", sure):
             return CANCELLED
         api.call("DELETE", f"/v1/saved/{found['id']}")
@@ -123,7 +123,8 @@ def _all_saved(api: Api) -> list[dict[str, Any]]:
             return items
 
 
-def _find_saved(api: Api, target: str) -> dict[str, Any]:
+def find_saved_session(api: Api, target: str) -> dict[str, Any]:
+    """Return the saved session that `target` means; raises SavedSessionNotFound."""
     from orchestrator.domain.targets import Named, find_saved
 
     return find_saved(target, _all_saved(api), lambda item: Named(item["id"], item["name"]))

@@ -28,6 +28,8 @@ def test_a_session_from_birth_to_deletion(jido: CommandLine, project: Path, tmp_
     assert document.stat().st_mode & 0o777 == 0o600
     jido.json("session", "close", "1")
     assert [item["id"] for item in jido.json("session", "saved")["items"]] == [session["id"]]
+    again = jido.run("session", "export", "other", "--saved", "--redact")
+    assert json.loads(again.stdout)["messages"] == json.loads(redacted.stdout)["messages"]
     assert jido.json("session", "resume", "1")["status"] == "ready"
     jido.json("session", "close", session["id"])
     assert jido.json("session", "delete", session["id"])["deleted"] is True
