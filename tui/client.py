@@ -179,9 +179,11 @@ class Api(SandboxCalls, SavedCalls):
             "POST", path, {"decision": decision} | ({"reason": reason} if reason else {})
         )
 
-    async def messages(self, session_id: str, before: str = "") -> tuple[list[Json], str]:
+    async def messages(
+        self, session_id: str, before: str = "", limit: int = PAGE_SIZE
+    ) -> tuple[list[Json], str]:
         """Return a page of messages, oldest first, and the cursor of the page before it."""
-        query = {"limit": str(PAGE_SIZE)} | ({"before": before} if before else {})
+        query = {"limit": str(limit)} | ({"before": before} if before else {})
         path = f"/v1/sessions/{quote(session_id)}/messages?{urlencode(query)}"
         page = await self.get(path)
         return fields.objects(page, "items"), fields.raw(page, "next")

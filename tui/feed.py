@@ -40,6 +40,8 @@ REPLAYED_EVENTS: Final = 500
 """Events of a busy session asked for again, to see the message and the ask under way."""
 YOUNG_EVENTS: Final = 30
 """Events up to which a session has only just begun: what was told at its start is told again."""
+FIRST_PAGE: Final = 100
+"""Messages loaded before the first picture of a transcript: more than its end shows."""
 MAX_PAGES: Final = 40
 """Pages of older messages loaded."""
 
@@ -92,7 +94,7 @@ class Feed:
         idle = fields.raw(record, "activity") == "idle" and not fields.raw(record, "turn_id")
         young = seq <= YOUNG_EVENTS or not fields.integer(record, "turns")
         self._after = seq if idle and not young else max(0, seq - REPLAYED_EVENTS)
-        messages, older = await self._api.messages(self._id)
+        messages, older = await self._api.messages(self._id, limit=FIRST_PAGE)
         self._tell(HistoryLoaded(self._id, messages, after=self._after))
         with contextlib.suppress(Refused):
             self._tell(TurnsLoaded(self._id, await self._api.unfinished(self._id)))

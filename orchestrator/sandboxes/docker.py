@@ -160,14 +160,16 @@ class DockerRuntime:
     async def _adopt(self, session_id: str, socket_path: str) -> bool:
         """Serve a living container, remove a dead one; say whether one lives."""
         tracked, relay = self._watch.get(session_id), self._relays.get(session_id)
-        for each in await self._containers.of_session(session_id):
+        found = await self._containers.of_session(session_id)
+        for each in found:
             if each["State"] != "running":
                 continue
             known = tracked is not None and tracked.container_id == each["Id"]
             if not (known and relay is not None and relay.socket_path == socket_path):
                 await self._serve(session_id, each["Id"], socket_path)
             return True
-        await self._end(session_id)
+        if found or tracked is not None or relay is not None:
+            await self._end(session_id)
         return False
 
     async def _prepare(self, spec: SandboxSpec, facts: EngineFacts) -> Layout:
