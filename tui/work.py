@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -34,6 +35,9 @@ from tui.state.workspace import Workspace
 
 _STOPPED_S: Final = 2.0
 """Seconds that leaving waits for tasks under way."""
+
+_CLOSING_S: Final = 20.0
+"""Seconds that starting waits for a session of the same directory to be closed."""
 
 _TIDY_S: Final = 3.0
 """Seconds that leaving waits for the session that nobody used to close."""
@@ -122,7 +126,8 @@ class Work:
     async def _open_all(self, project_path: str) -> None:
         records = await self.api.sessions()
         self._tell(SessionsListed(records))
-        mine = [r for r in records if fields.raw(r, "project_path") == project_path]
+        alive = [r for r in records if fields.raw(r, "status") != "closing"]
+        mine = [r for r in alive if fields.raw(r, "project_path") == project_path]
         record = mine[0] if mine else await self._open(project_path) if project_path else None
         if record is None and records and not project_path:
             record = records[0]
@@ -148,18 +153,34 @@ class Work:
 
     async def _open(self, project_path: str) -> Json | None:
         """Return the project's session, a new one if need be; None when it is refused."""
+        deadline = time.monotonic() + _CLOSING_S
+        while True:
+            try:
+                record = await self.api.create(project_path)
+            except Refused as refused:
+                record = await self._open_already(refused)
+                if fields.raw(record, "status") == "closing" and time.monotonic() < deadline:
+                    # It holds the project for a moment more; then there can be a new one.
+                    await asyncio.sleep(PAUSES_S[0])
+                    continue
+                if record:
+                    return record
+                self._tell(Told("", "error", refused.detail))
+                return None
+            self._unasked = fields.raw(record, "id")
+            return record
+
+    async def _open_already(self, refused: Refused) -> Json:
+        """Return the session that has the project already; empty when that is not the reason."""
+        other = fields.raw(refused.body, "session_id")
+        # An overlap names the session of another directory, not of the one meant.
+        here = other and not fields.raw(refused.body, "overlaps")
+        if refused.code != "project_already_open" or not here:
+            return {}
         try:
-            record = await self.api.create(project_path)
-        except Refused as refused:
-            other = fields.raw(refused.body, "session_id")
-            # An overlap names the session of another directory, not of the one meant.
-            here = other and not fields.raw(refused.body, "overlaps")
-            if refused.code == "project_already_open" and here:
-                return await self.api.session(other)
-            self._tell(Told("", "error", refused.detail))
-            return None
-        self._unasked = fields.raw(record, "id")
-        return record
+            return await self.api.session(other)
+        except Refused:
+            return {"status": "closing"}
 
     async def _send(self, session_id: str, waiting: Waiting) -> None:
         """Send one prompt until it has an outcome; that has the next one sent."""

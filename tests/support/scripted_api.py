@@ -354,6 +354,10 @@ class ScriptedApi:
                 return 404, {"code": "not_found", "detail": "There is no such call."}
 
     def _create(self, body: Json) -> tuple[int, Any]:
+        for other in self.sessions.values():
+            if other.project_path == body["project_path"] and other.status == "closing":
+                code, detail = "project_already_open", "It is open already."
+                return 409, {"code": code, "detail": detail, "session_id": other.id}
         status = "ready" if self.ready else "starting"
         session = self.add_session(body["project_path"], body.get("name") or "", status=status)
         return 201, session.model_dump(mode="json")

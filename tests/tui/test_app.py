@@ -547,3 +547,14 @@ async def test_what_was_told_at_the_start_is_seen(
         await client.sees(text, "Gone.")
         assert client.screen_text().count("Gone.") == 1
         assert client.screen_text().count("▌ go") == 1
+
+
+async def test_a_session_that_is_just_being_closed_is_waited_for(
+    api: ScriptedApi, open_client: OpenClient
+) -> None:
+    closing = api.add_session(PROJECT, "before", status="closing")
+    async with open_client() as client:
+        await client.until(lambda: api.hits("POST", "/v1/sessions"))
+        api.change(closing.id, "session.closed", status="closing")
+        del api.sessions[closing.id]
+        await client.sees("1:parser", "Sandbox ready")

@@ -40,7 +40,7 @@ def mark_of(session: SessionState) -> tuple[str, str]:
         return "✗", "bad"
     if session.asks or session.activity == "awaiting_approval":
         return "?", "warn"
-    if session.status in ("starting", "restarting"):
+    if session.status in ("starting", "restarting", "closing"):
         return "◌", "accent"
     if session.warned:
         return "!", "warn"
