@@ -146,7 +146,7 @@ def write_whole(
 
     `expected_hash` None writes whatever is there; otherwise `changed` is raised unless the
     present content has that hash (`ABSENT`: unless there is no file; `SEEN`: unless it is the
-    one in `seen`, or there is no file). Guarded writes keep `seen` up to date.
+    one in `seen` or the new one, or there is no file). Guarded writes keep `seen` up to date.
     """
     if expected_hash is None:
         return _write(root, path, data, None, None)
@@ -158,9 +158,7 @@ def write_whole(
 _guarded = threading.Lock()
 
 
-def _write(
-    root: Root, path: str, data: bytes, expected_hash: str | None, seen: SeenFiles | None
-) -> bool:
+def _write(root: Root, path: str, data: bytes, wanted: str | None, seen: SeenFiles | None) -> bool:
     with root.locate(path, create_parents=True) as place:
         try:
             status: os.stat_result | None = place.stat()
@@ -169,16 +167,19 @@ def _write(
         if status is not None:
             _refuse_irregular(status, path)
         known = None if seen is None else seen.hash_of(place.path)
-        if expected_hash == SEEN:
-            expected_hash = _known_hash(path, status, known)
-        if expected_hash is not None:
-            _refuse_changed(place, path, status, expected_hash)
+        if wanted == SEEN:
+            present = _present_hash(place, path, status)
+            # Writing what is there already loses nothing.
+            if status is not None and present != content_hash(data):
+                _refuse_changed(path, present, known)
+        elif wanted is not None:
+            _refuse_changed(path, _present_hash(place, path, status), wanted)
         if status is None:
             _replace(place, data, 0o666, exact_mode=False)
         else:
             _check_writable(place)
             _write_over(place, data, status)
-        if seen is not None and (status is None or known == expected_hash):
+        if seen is not None and (wanted == SEEN or status is None or known == wanted):
             seen.note(place.path, data)
         return status is None
 
@@ -201,27 +202,21 @@ def _refuse_irregular(status: os.stat_result, path: str) -> None:
         raise ToolFailure("not_regular", f"{path}: not a regular file")
 
 
-def _refuse_changed(place: Place, path: str, status: os.stat_result | None, expected: str) -> None:
-    if status is None:
-        present = ABSENT
-    else:
-        handle, status = open_regular(place, path)
-        try:
-            data = read_handle(handle, MAX_READ_BYTES + 1)
-        finally:
-            os.close(handle)
-        present = content_hash(data)
-    if present != expected:
-        raise ToolFailure("changed", f"{path}: changed since it was read; read it again")
-
-
-def _known_hash(path: str, status: os.stat_result | None, known: str | None) -> str:
-    """What the content has to be for a writer that overwrites only what it has seen."""
+def _present_hash(place: Place, path: str, status: os.stat_result | None) -> str:
     if status is None:
         return ABSENT
-    if known is None:
+    handle, _ = open_regular(place, path)
+    try:
+        return content_hash(read_handle(handle, MAX_READ_BYTES + 1))
+    finally:
+        os.close(handle)
+
+
+def _refuse_changed(path: str, present: str, expected: str | None) -> None:
+    if expected is None:
         raise ToolFailure("changed", f"{path}: exists and has not been read; read it first")
-    return known
+    if present != expected:
+        raise ToolFailure("changed", f"{path}: changed since it was read; read it again")
 
 
 def _check_writable(place: Place) -> None:

@@ -43,6 +43,10 @@ async def test_a_file_never_read_is_not_overwritten(play: Play, server: ToolServ
     assert status == "error"
     assert "read it first" in text
     assert target.read_text() == "by a person\n"
+    # To write what is there already overwrites nothing.
+    target.write_text("twice\n")
+    assert (await said(play, "write notes.txt twice"))[0][0] == "ok"
+    target.write_text("by a person\n")
     # The control: the same write once the file was read, in a turn of its own.
     await said(play, "read notes.txt")
     assert (await said(play, "write notes.txt by the agent"))[0][0] == "ok"
