@@ -15,6 +15,7 @@ import time
 
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.marks import MARKER, next_marker
+from sandbox_image.toolserver.priorities import SCRIPT_NICE
 from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.roots import Directory
@@ -106,7 +107,7 @@ class _Process:
         try:
             streams = (theirs.fileno(), theirs.fileno(), null)
             variables = {**environment, MARKER: marker}
-            pid = spawn(command, variables, Directory(root), streams, last=False)
+            pid = spawn(command, variables, Directory(root), streams, nice=SCRIPT_NICE)
         except ProgramMissing as missing:
             ours.close()
             raise ToolFailure("lua_unavailable", f"no Lua interpreter here: {missing}") from None

@@ -9,8 +9,11 @@ from contextlib import suppress
 _OOM_SCORE = b"500"
 """Added to a command's score for the out-of-memory killer, so that it goes before the server."""
 
-_NICE = 10
+COMMAND_NICE = 10
 """Niceness of commands: beside others that want the processors they get a tenth of a share."""
+
+SCRIPT_NICE = 5
+"""Niceness of the interpreter: scripts answer soon beside commands, and loops do little harm."""
 
 
 class _ChildScores:
@@ -52,8 +55,8 @@ scored_first = _ChildScores()
 """What is started within is killed before this process when memory runs out."""
 
 
-def run_last(group: int) -> None:
+def run_last(group: int, nice: int) -> None:
     """Let this server, and whoever waits for it, run before a group of processes it started."""
     # The group, for what its leader has started by now; what starts later inherits it.
     with suppress(ProcessLookupError, PermissionError):
-        os.setpriority(os.PRIO_PGRP, group, _NICE)
+        os.setpriority(os.PRIO_PGRP, group, nice)

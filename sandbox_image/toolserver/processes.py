@@ -13,7 +13,7 @@ import signal
 
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.marks import MARKER, kill_tree, start_marked
-from sandbox_image.toolserver.priorities import run_last, scored_first
+from sandbox_image.toolserver.priorities import COMMAND_NICE, run_last, scored_first
 from sandbox_image.toolserver.roots import Directory
 
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
@@ -52,12 +52,11 @@ def spawn(
     directory: Directory,
     descriptors: tuple[int, ...],
     *,
-    last: bool = True,
+    nice: int = COMMAND_NICE,
 ) -> int:
     """Start `command` in a new session; returns its pid.
 
-    `descriptors` become 0, 1, 2 and so on. It runs `last`, behind this server, unless it answers
-    requests as this server does.
+    `descriptors` become 0, 1, 2 and so on. The more `nice`, the longer it waits for others.
     """
     program = find_program(command[0], environment.get("PATH", ""), directory.path)
     if directory.handle >= 0:
@@ -83,8 +82,7 @@ def spawn(
             raise
     except ValueError as error:
         raise ToolFailure("invalid_argument", f"the command cannot be started: {error}") from None
-    if last:
-        run_last(pid)
+    run_last(pid, nice)
     return pid
 
 

@@ -20,7 +20,10 @@ from tests.integration.supervisor.stage import Stage
 from tests.support.requirements import require
 from tests.support.sandboxes import ordinary_owner
 
-WIDER = {"sandbox": {"memory": "333m", "cpus": 1.5, "pids": 99}, "approval": "edits"}
+WIDER = {
+    "sandbox": {"memory": "333m", "cpus": 1.5, "pids": 99, "disk": "444m"},
+    "approval": "edits",
+}
 
 
 @pytest_asyncio.fixture
@@ -59,6 +62,7 @@ async def test_a_trusted_file_widens(quiet_stage: Stage, services: Services) -> 
     session = await services.sessions.create(str(project), None, None)
     intent = await intent_of(quiet_stage, session)
     assert (intent.memory_bytes, intent.cpus, intent.pids) == (333 * 1024**2, 1.5, 99)
+    assert intent.disk_bytes == 444 * 1024**2
     assert intent.network == "none"
     assert await quiet_stage.store.sessions.approval(session.id) == "edits"
     assert await notices(quiet_stage, session) == []
@@ -71,6 +75,7 @@ async def test_an_untrusted_file_widens_nothing_and_says_so(
     session = await services.sessions.create(str(project), None, None)
     intent = await intent_of(quiet_stage, session)
     assert (intent.memory_bytes, intent.cpus, intent.pids) == (2 * 1024**3, 2.0, 512)
+    assert (intent.disk_bytes, intent.disk_warning_bytes) == (0, 5 * 1024**3)
     assert await quiet_stage.store.sessions.approval(session.id) is None
     (event,) = [e for e in await quiet_stage.events(session.id) if e.type == "notice"]
     assert (event.data["level"], event.data["code"]) == ("warning", "project_settings_not_trusted")
@@ -116,6 +121,8 @@ async def test_the_environment_wins(
         ({"memory": "65g"}, "sandbox.memory"),
         ({"memory": "much"}, "sandbox.memory"),
         ({"tmpfs": "1t"}, "sandbox.tmpfs"),
+        ({"disk": "99999g"}, "sandbox.disk"),
+        ({"disk_warning": "soon"}, "sandbox.disk_warning"),
         ({"cpus": 0.0}, "sandbox.cpus"),
         ({"cpus": 1000.0}, "sandbox.cpus"),
         ({"pids": 100_000}, "sandbox.pids"),

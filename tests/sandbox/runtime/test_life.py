@@ -210,6 +210,7 @@ async def test_a_cancelled_start_leaves_nothing(sandboxes: Sandboxes) -> None:
         replace(LIMITS, cpus=0.0),
         replace(LIMITS, pids=0),
         replace(LIMITS, tmpfs_bytes=-1),
+        replace(LIMITS, disk_bytes=-1),
     ],
 )
 async def test_limits_that_mean_unlimited_are_refused(

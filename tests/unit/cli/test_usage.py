@@ -146,7 +146,7 @@ def test_the_doctor_names_variables_that_are_no_settings(
     assert "JIDO_SANDBOX_NETWROK: no such setting" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["sandbox_memory", "sandbox_tmpfs"])
+@pytest.mark.parametrize("name", ["sandbox_memory", "sandbox_tmpfs", "sandbox_disk"])
 def test_a_size_that_cannot_be_read_is_named_before_anything_starts(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
