@@ -116,7 +116,7 @@ def encode(header: Header, contents: Contents) -> bytes:
     first = _compact({"format": FORMAT, "version": VERSION, "checksum": _checksum(VERSION, head)})
     data = b"".join((first[:-1], b",\n", _HEADER_START, head, b",\n", _BODY_START, body, _END))
     if len(data) > MAX_SAVED_BYTES:
-        raise too_large(len(data))
+        raise too_large(len(data), "Export it to a file, and go on in a new session.")
     return data
 
 
@@ -208,11 +208,11 @@ def decode(data: bytes) -> tuple[Header, Contents]:
         raise damaged("its content lacks what it needs") from error
 
 
-def too_large(size: int) -> SavedSessionTooLarge:
+def too_large(size: int, what_to_do: str) -> SavedSessionTooLarge:
     """Return the refusal of a saved session of `size` bytes."""
     return SavedSessionTooLarge(
-        f"The saved session has {size:,} bytes; at most {MAX_SAVED_BYTES:,} are allowed. "
-        "Export it to a file, or go on in a new session.",
+        f"The session takes {size:,} bytes when saved; at most {MAX_SAVED_BYTES:,} are allowed. "
+        f"{what_to_do}",
         size_bytes=size,
     )
 

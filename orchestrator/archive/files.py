@@ -246,7 +246,9 @@ def _check(session_id: str, state: os.stat_result) -> None:
     if state.st_uid != os.geteuid():
         raise _foreign(session_id)
     if state.st_size > MAX_SAVED_BYTES:
-        raise too_large(state.st_size)
+        raise too_large(
+            state.st_size, "The file was not opened; delete it, or restore it from a backup."
+        )
 
 
 def _fault_of_kind(state: os.stat_result) -> tuple[type[JidoError], str] | None:
