@@ -167,3 +167,37 @@ async def test_a_damaged_file_is_listed_with_its_code_and_can_be_deleted(
     assert (await client.delete(url)).status_code == 204
     refused(await client.delete(url), 404, "saved_session_not_found")
     refused(await client.delete("/v1/saved/nonsense"), 404, "saved_session_not_found")
+
+
+async def test_a_resumed_session_takes_the_place_of_an_unused_one_only_when_asked(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened("alpha")
+    await talk(client, store, session)
+    await client.delete(f"/v1/sessions/{session['id']}")
+    body = {"project_path": session["project_path"]}
+    unused = (await client.post("/v1/sessions?wait=ready", json=body)).json()
+    elsewhere = await opened("beta")
+    resume = f"/v1/saved/{session['id']}/resume"
+    refused(await client.post(resume), 409, "project_already_open")
+    refused(
+        await client.post(resume, json={"replaces": elsewhere["id"]}), 409, "project_already_open"
+    )
+    answer = await client.post(resume, json={"replaces": unused["id"]})
+    assert (answer.status_code, answer.json()["id"]) == (201, session["id"])
+    live = [each["id"] for each in (await client.get("/v1/sessions")).json()["items"]]
+    assert sorted(live) == sorted([elsewhere["id"], session["id"]])
+
+
+async def test_a_used_session_gives_its_place_to_nobody(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> None:
+    session = await opened("alpha")
+    await talk(client, store, session)
+    await client.delete(f"/v1/sessions/{session['id']}")
+    body = {"project_path": session["project_path"]}
+    used = (await client.post("/v1/sessions?wait=ready", json=body)).json()
+    await talk(client, store, used)
+    answer = await client.post(f"/v1/saved/{session['id']}/resume", json={"replaces": used["id"]})
+    refused(answer, 409, "project_already_open")
+    assert (await client.get(f"/v1/sessions/{used['id']}")).json()["status"] == "ready"
