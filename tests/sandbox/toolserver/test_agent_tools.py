@@ -9,6 +9,7 @@ import pytest
 from pydantic_ai.workspaces import WorkspaceError, WorkspaceTimeoutError
 
 from orchestrator.agent.request import StopSignal
+from orchestrator.domain.history import Answer
 from orchestrator.sandboxes.agent_workspace import SEEN, AgentWorkspace, Preview
 from tests.sandbox.toolserver.test_commands import await_death, await_file
 from tests.support.toolserver import ToolServer
@@ -122,6 +123,17 @@ async def test_the_shell_stays_from_turn_to_turn(play: Play, server: ToolServer)
     assert "ended" in ended
     live = [data for data in play.sink.of("tool.output") if "kept" in data["text"]]
     assert live
+
+
+async def test_the_shell_asks_like_any_command(play: Play, server: ToolServer) -> None:
+    play.approval = "edits"
+    outcome = await play.prompt("shell touch made")
+    (pending,) = outcome.approvals
+    assert (outcome.status, pending.tool) == ("awaiting_approval", "shell")
+    assert not (server.root / "made").exists()
+    outcome = await play.go_on({pending.call_id: Answer(decision="once")})
+    assert outcome.status == "completed"
+    assert (server.root / "made").exists()
 
 
 async def test_of_much_output_the_agent_sees_both_ends(play: Play) -> None:
