@@ -80,7 +80,7 @@ class TransferService:
         InvalidRequest naming the field at fault, SavedSessionVersion, SavedSessionTooLarge,
         SavedLimitReached, NoSpace or ArchiveUnavailable.
         """
-        document = await asyncio.to_thread(_parse, raw)
+        document = await asyncio.to_thread(read_document, raw)
         contents = _contents(document)
         if not contents.entries:
             raise InvalidRequest("The document holds no messages; there is nothing to import.")
@@ -123,7 +123,8 @@ def _document(header: Header, contents: Contents, redacts: bool) -> bytes:
     return to_json(document, inf_nan_mode="null")
 
 
-def _parse(raw: bytes) -> Portable:
+def read_document(raw: bytes) -> Portable:
+    """Return a document in its present form; raises InvalidRequest or SavedSessionVersion."""
     document = _current(_object(raw))
     try:
         portable = Portable.model_validate(document)
@@ -223,6 +224,8 @@ def _path(path: str) -> str:
 
 
 def _unusable(field: str, why: str) -> InvalidRequest:
+    # Both may quote the document, which is a stranger's.
+    field, why = ("".join(c if c.isprintable() else "?" for c in text) for text in (field, why))
     return InvalidRequest(
         f"This is no exported session: “{field[:200]}” is not usable: {why[:300]}. "
         "Use a file made by an export.",

@@ -72,9 +72,10 @@ def check_model_history(history: list[dict[str, Any]]) -> None:
         if allowed is None or not isinstance(parts, list):
             raise _refused(number, "it is no message of a model")
         for part in parts:
-            if not isinstance(part, dict) or part.get("part_kind") not in allowed:
+            part_kind = part.get("part_kind") if isinstance(part, dict) else None
+            if not isinstance(part_kind, str) or part_kind not in allowed:
                 raise _refused(number, "it holds a part that no session has")
-            if not _REQUIRED.get(part["part_kind"], frozenset()) <= part.keys():
+            if not _REQUIRED.get(part_kind, frozenset()) <= part.keys():
                 raise _refused(number, "it holds a part that lacks what it needs")
         if _names_address(parts):
             raise _refused(number, "it holds an address to be fetched, which is not taken in")

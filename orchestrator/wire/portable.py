@@ -153,6 +153,13 @@ class PortableApproval(ApprovalRecord):
     tool: Label
 
 
+class PortableConfig(SessionConfig):
+    """Which model a session uses and how it samples."""
+
+    provider: Label
+    model: Label
+
+
 class PortableUsage(Usage):
     """Tokens and money spent."""
 
@@ -178,7 +185,7 @@ class Portable(BaseModel):
     project_path: str
     """Absolute; an import can name another."""
     language: Label | None = None
-    config: SessionConfig
+    config: PortableConfig
     created_at: Moment
     updated_at: Moment
     closed_at: Moment | None = None

@@ -215,6 +215,7 @@ def _spoilt(good: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
         ({"project_path": "/a\x07b"}, "invalid_request"),
         ({"language": "x\n"}, "invalid_request"),
         ({"config": {"provider": "nobody", "model": "x"}}, "unknown_provider"),
+        ({"config": {"provider": "\x1b[2J", "model": "x"}}, "invalid_request"),
         (
             {"config": {"provider": "offline", "model": "demo", "temperature": 9}},
             "invalid_temperature",
