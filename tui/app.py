@@ -140,6 +140,10 @@ class JidoApp(App[int]):
         self._dress()
         if isinstance(outcome, HistoryLoaded) and not outcome.older:
             gc.freeze()
+            if outcome.session_id == self.workspace.active_id:
+                # A person waits for it; it comes once, so the pace has nothing to keep here.
+                self.call_next(self.show)
+                return
         self.schedule()
 
     def schedule(self) -> None:

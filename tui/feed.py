@@ -42,6 +42,8 @@ YOUNG_EVENTS: Final = 30
 """Events up to which a session has only just begun: what was told at its start is told again."""
 FIRST_PAGE: Final = 100
 """Messages loaded before the first picture of a transcript: more than its end shows."""
+DRAWN_S: Final = 0.15
+"""Seconds that the first page has for being drawn, before older ones take the processor."""
 MAX_PAGES: Final = 40
 """Pages of older messages loaded."""
 
@@ -98,6 +100,8 @@ class Feed:
         self._tell(HistoryLoaded(self._id, messages, after=self._after))
         with contextlib.suppress(Refused):
             self._tell(TurnsLoaded(self._id, await self._api.unfinished(self._id)))
+        if older:
+            await asyncio.sleep(DRAWN_S)
         for _ in range(MAX_PAGES):
             if not older:
                 break
