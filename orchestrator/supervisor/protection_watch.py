@@ -49,10 +49,13 @@ _log = structlog.get_logger(__name__)
 
 
 def identities(project: str) -> Identities:
-    """Return device and inode of each protected path there is; blocks."""
+    """Return device and inode of each protected path there is; blocks.
+
+    Raises OSError when that cannot be told.
+    """
     found: dict[str, tuple[int, int]] = {}
     for path in PROTECTED:
-        with suppress(OSError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             status = os.lstat(os.path.join(project, path))
             found[path] = (status.st_dev, status.st_ino)
     return found
@@ -101,16 +104,16 @@ class ProtectionMonitor:
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 now = await loop.run_in_executor(self._pool, identities, project)
-        except TimeoutError:
+        except (TimeoutError, OSError):
             return
         known = self._seen.get(session_id)
+        if known is not None and known[0] == generation:
+            lost = replaced(known[1], now)
+            if lost:
+                _log.warning("protection.lost", session_id=session_id, paths=lost)
+                await self._store.events.append(session_id, [_lost(lost)])
+        # Only now: what could not be told is found again by the next look.
         self._seen[session_id] = (generation, now)
-        if known is None or known[0] != generation:
-            return
-        lost = replaced(known[1], now)
-        if lost:
-            _log.warning("protection.lost", session_id=session_id, paths=lost)
-            await self._store.events.append(session_id, [_lost(lost)])
 
 
 def _lost(paths: list[str]) -> NewEvent:
