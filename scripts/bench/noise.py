@@ -44,28 +44,33 @@ async def make_noise(
     path: str, seconds: float, loud: Callable[[], None] = lambda: None
 ) -> Outcomes:
     """Make all noises for some seconds in the sandbox at `path`; `loud` is called when all are."""
-    until = time.monotonic() + seconds
     outcomes: Outcomes = {}
     async with await Channel.connect(path, GRACE_S) as channel:
-        await _note(outcomes, "sparse file", lambda: _run(channel, _sparse(), until))
+        patience = time.monotonic() + GRACE_S
+        await _note(outcomes, "sparse file", lambda: _run(channel, _sparse(), patience))
+        # Once alone, because on a busy machine it would meet its limit too late beside the others.
+        await _note(outcomes, "memory hog", lambda: _run(channel, _python(MEMORY_HOG), patience))
+        # The interpreter is there before the bomb leaves no room for it.
+        await SandboxTools(channel).run_lua("return 1", GRACE_S)
+        until = time.monotonic() + seconds
+        heard = asyncio.Event()
         noises = {
-            "endless output": lambda: _output(channel, until),
-            "memory hog": lambda: _run(channel, ["python3", "-c", MEMORY_HOG], until),
+            "endless output": lambda: _output(channel, until, heard),
+            "memory hog": lambda: _run(channel, _python(MEMORY_HOG), until),
             "endless Lua": lambda: _lua(channel, until),
-            "fork bomb": lambda: _run(channel, ["python3", "-c", FORK_BOMB], until),
+            "fork bomb": lambda: _run(channel, _python(FORK_BOMB), until),
         }
         running = []
-        killed = asyncio.Event()
         for name, noise in noises.items():
-            running.append(
-                asyncio.create_task(_again_and_again(outcomes, name, noise, until, killed))
-            )
-            # The last one leaves no room for a beginning, nor for the hog to meet its limit.
-            if len(running) == len(noises) - 1:
-                await killed.wait()
+            running.append(asyncio.create_task(_again_and_again(outcomes, name, noise, until)))
+            await heard.wait()
         loud()
         await asyncio.gather(*running)
     return outcomes
+
+
+def _python(program: str) -> list[str]:
+    return ["python3", "-c", program]
 
 
 def _sparse() -> list[str]:
@@ -77,12 +82,9 @@ async def _again_and_again(
     name: str,
     noise: Callable[[], Awaitable[str]],
     until: float,
-    killed: asyncio.Event,
 ) -> None:
     while time.monotonic() < until - 0.5:
         await _note(outcomes, name, noise)
-        if name == "memory hog":
-            killed.set()
         await asyncio.sleep(0.1)
 
 
@@ -105,12 +107,14 @@ async def _run(channel: Channel, command: list[str], until: float) -> str:
     return str(reply.result["exit_code"])
 
 
-async def _output(channel: Channel, until: float) -> str:
+async def _output(channel: Channel, until: float, heard: asyncio.Event) -> str:
     left = _left(until)
+
+    def hear(_name: str, _data: bytes) -> None:
+        heard.set()
+
     arguments = {"command": ["yes"], "timeout_s": left, "stream": True, "keep_bytes": 0}
-    reply = await channel.stream(
-        "run", arguments, lambda _name, _data: None, timeout_s=left + GRACE_S
-    )
+    reply = await channel.stream("run", arguments, hear, timeout_s=left + GRACE_S)
     return str(reply.result["exit_code"])
 
 
