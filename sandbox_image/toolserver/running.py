@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 from sandbox_image.toolserver import commands, shells
 from sandbox_image.toolserver.environment import merge
 from sandbox_image.toolserver.errors import ToolFailure
+from sandbox_image.toolserver.pace import Pace
 from sandbox_image.toolserver.replies import json_reply
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.services import Services
@@ -57,12 +59,16 @@ def _capture(request: Request) -> tuple[commands.Collector, commands.OnOutput]:
     limit = arguments.integer("keep_bytes", DEFAULT_OUTPUT_BYTES, 0, commands.MAX_KEPT_BYTES // 2)
     collector = commands.Collector(limit)
     stream, bounded = arguments.flag("stream"), arguments.flag("stop_at_limit")
+    pace = Pace(time.monotonic())
 
     def on_output(name: str, data: bytes) -> None:
         if collector.add(name, data) > limit and bounded:
             raise ToolFailure("too_large", f"the command wrote more than {limit} bytes")
         if stream:
             request.stream(name, data)
+            wait_s = pace.wait_s(len(data), time.monotonic())
+            if wait_s:
+                time.sleep(wait_s)
 
     return collector, on_output
 

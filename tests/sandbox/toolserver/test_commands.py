@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox_image.toolserver.pace import BURST_BYTES, LONGEST_WAIT_S, RATE_BYTES, Pace
 from tests.support.toolserver import RawClient, RawReply, ToolServer, running
 
 
@@ -294,3 +295,21 @@ def test_a_server_out_of_descriptors_says_so_counts_it_and_goes_on() -> None:
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
         assert client.call("run", shell="echo fine").payload == b"fine\n"
         assert client.call("limits").result["files_refused"] == 1
+
+
+def test_output_is_passed_on_at_a_pace() -> None:
+    pace = Pace(now=0.0)
+    chunk = 65536
+    # At once for a while, then as fast as the rate; after a rest at once again.
+    assert {pace.wait_s(chunk, 0.0) for _ in range(BURST_BYTES // chunk)} == {0.0}
+    assert pace.wait_s(chunk, 0.0) == chunk / RATE_BYTES
+    assert pace.wait_s(chunk, chunk / RATE_BYTES) == chunk / RATE_BYTES
+    assert pace.wait_s(BURST_BYTES, 1.0) == LONGEST_WAIT_S
+    assert pace.wait_s(chunk, 100.0) == 0.0
+    with running() as server, server.connect() as client:
+        command = client.send("run", shell="head -c 70M /dev/zero", stream=True, keep_bytes=0)
+        received = 0
+        while "stream" in (reply := client.receive()).header:
+            received += len(reply.payload)
+        assert (reply.header["id"], reply.result["exit_code"]) == (command, 0)
+        assert received == 70 * 1024 * 1024
