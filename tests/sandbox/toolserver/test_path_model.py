@@ -116,6 +116,7 @@ def stories(draw: st.DrawFn) -> tuple[dict[str, Node], list[Step]]:
         known,
         known.map(lambda path: f"{ROOT}/{path}"),
         st.builds("{}/{}".format, known, _relative),
+        st.just("."),
         _PATHS,
     )
     step = st.builds(Step, st.sampled_from(OPERATIONS), path, path, st.booleans())
@@ -392,6 +393,23 @@ def test_every_operation_agrees_with_the_model(
             assert photograph(module_server.root, ".jido_code") == picture(project.top), drawn
     assert photograph(beyond) == outside
     assert sorted(os.listdir(beyond.parent)) == ["outside", "project", "socket"]
+
+
+def test_a_listing_says_nothing_of_what_lies_outside(
+    client: RawClient, server: ToolServer, beyond: Path
+) -> None:
+    (server.root / "in").write_text("12345")
+    for name, target in {
+        "file": beyond / "a",
+        "folder": beyond,
+        "up": Path(".."),
+        "inside": Path("in"),
+    }.items():
+        (server.root / name).symlink_to(target)
+    rows = {row["name"]: (row["is_dir"], row["size"]) for row in client.call("list").json}
+    assert {rows[name] for name in ("file", "folder", "up")} == {(False, None)}
+    # The control: of what lies inside it tells.
+    assert rows["inside"] == (False, 5)
 
 
 def test_links_are_followed_as_often_as_the_system_does(
