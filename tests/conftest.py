@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples are judged by what they show, never by how fast a busy machine makes them.
+settings.register_profile("jido", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("jido")
 
 pytest_plugins = ("tests.support.valkey",)
 
