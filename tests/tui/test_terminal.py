@@ -119,3 +119,9 @@ async def test_what_is_typed_while_the_client_starts_is_in_the_prompt(terminal: 
     await terminal.sees("Sandbox ready", "▌ typed ahead")
     terminal.send(" and later\r")
     await terminal.sees("You said: typed ahead and later")
+
+
+async def test_keys_of_one_burst_are_done_in_their_order(terminal: Terminal) -> None:
+    await terminal.sees("Sandbox ready")
+    terminal.send("wrong\x15abd\x7fc\x1b[Hx\x1b[Fd\r")
+    await terminal.sees("You said: xabcd")

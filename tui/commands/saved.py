@@ -124,5 +124,6 @@ async def _clear(desk: Desk, *, sure: bool) -> None:
 
 async def _find(desk: Desk, target: str) -> Saved:
     """Return the saved session meant; numbers count in the list shown last."""
-    saved = desk.workspace.saved or await _fresh(desk)
+    listed = desk.workspace.saved if target.isdecimal() else []
+    saved = listed or await _fresh(desk)
     return find_saved(target, saved, lambda entry: Named(entry.id, entry.name))

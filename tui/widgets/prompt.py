@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Final
 
 from textual import events
+from textual.actions import parse
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -95,6 +96,10 @@ class Prompt(TextArea):
         if event.is_printable or event.key in ("backspace", "delete"):
             self._typed_at = monotonic()
             self._place = len(self._history)
+        if self._edits(event.key):
+            event.stop()
+            event.prevent_default()
+            return
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
@@ -125,6 +130,17 @@ class Prompt(TextArea):
         else:
             return False
         return True
+
+    def _edits(self, key: str) -> bool:
+        """Do what the library binds a key to, such as deleting a word; say whether it is bound.
+
+        Left to the library it would be done after the keys behind it in the same burst.
+        """
+        for binding in self._bindings.key_to_bindings.get(key, ()):
+            _, name, arguments = parse(binding.action)
+            getattr(self, f"action_{name}")(*arguments)
+            return True
+        return False
 
     def _send(self) -> None:
         text = self.text
