@@ -24,6 +24,7 @@ from tui.commands.desk import Desk
 from tui.commands.dispatch import dispatch
 from tui.early_keys import EarlyKeys
 from tui.found import Found, Reach
+from tui.hang_up import CODE, LOOK_S, is_gone
 from tui.http import Http, NoAddress
 from tui.keyboard import Keyboard, claim_alt_keys
 from tui.pace import Pace
@@ -108,6 +109,13 @@ class JidoApp(App[int]):
         for event in self._early_keys.open():
             self.post_message(event)
         self.work.begin(self._begin())
+        if os.isatty(0):
+            self.set_interval(LOOK_S, self._look_for_terminal)
+
+    def _look_for_terminal(self) -> None:
+        if is_gone(0):
+            # Nothing can be drawn or asked any more; drivers would wait for an answer for ever.
+            os._exit(CODE)
 
     async def _begin(self) -> None:
         try:

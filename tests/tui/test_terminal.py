@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -125,3 +126,27 @@ async def test_keys_of_one_burst_are_done_in_their_order(terminal: Terminal) -> 
     await terminal.sees("Sandbox ready")
     terminal.send("wrong\x15abd\x7fc\x1b[Hx\x1b[Fd\r")
     await terminal.sees("You said: xabcd")
+
+
+async def test_it_ends_with_a_terminal_that_vanishes_without_a_signal(api: ScriptedApi) -> None:
+    ours, its = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    program = [sys.executable, "-c", PROGRAM, api.url, TOKEN, PROJECT]
+    # In a session of its own, without this terminal as the controlling one: no signal comes.
+    client = await asyncio.create_subprocess_exec(
+        *program, env=environment, stdin=its, stdout=its, stderr=its, start_new_session=True
+    )
+    os.close(its)
+    try:
+        seen = b""
+        while b"Sandbox ready" not in seen:
+            seen += await asyncio.to_thread(os.read, ours, 65536)
+    finally:
+        os.close(ours)
+    try:
+        async with asyncio.timeout(30):
+            assert await client.wait() in (1, 129)
+    finally:
+        if client.returncode is None:
+            client.kill()
+            await client.wait()
