@@ -28,8 +28,15 @@ TRACE = program(
 
 FIND_THEIRS = program(
     """
-    found = [each for each in os.listdir("/proc") if each.isdigit()
-             and b"\\0600\\0" in open(f"/proc/{each}/cmdline", "rb").read()]
+    found = []
+    for each in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{each}/cmdline", "rb").read()
+        except OSError:
+            # It has ended since.
+            continue
+        if b"\\0600\\0" in words:
+            found.append(each)
     unless(found, errno.ESRCH)
     """
 )

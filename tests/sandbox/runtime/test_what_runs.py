@@ -38,10 +38,10 @@ async def test_a_shell_stays_and_ends_with_what_it_started(sandboxes: Sandboxes)
         await said(channel, "shell_run", "mkdir d; cd d; x=kept; sleep 601 &")
         assert await said(channel, "shell_run", "pwd; echo $x") == f"{sandbox.project}/d\nkept\n"
         assert await said(channel, "run", "pwd", cwd="d") == f"{sandbox.project}/d\n"
-        assert await count(channel, "sleep 601") == 1
+        await said(channel, "run", "until pgrep -f '^sleep 601'; do sleep 0.02; done")
         with pytest.raises(ToolTimeout):
             await said(channel, "shell_run", HIDING, timeout_s=1)
-        assert await count(channel, "sleep") == 0
+        await said(channel, "run", "while pgrep -f '^sleep'; do sleep 0.02; done")
         assert await said(channel, "shell_run", "pwd; echo [$x]") == f"{sandbox.project}\n[]\n"
 
 

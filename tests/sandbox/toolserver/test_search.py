@@ -212,7 +212,9 @@ def test_searching_swapped_directories_leads_nowhere_else(client: RawClient, pro
         stop.set()
         thread.join()
     assert texts <= {"beyond-nothing"}
-    assert codes <= {"outside_project", "not_found", "not_directory"}
+    # Which one says so depends on the moment; that nothing is found outside does not.
+    refusals = {"outside_project", "not_found", "not_directory", "is_directory", "link_loop"}
+    assert codes <= refusals
 
 
 def test_a_big_tree_is_bounded(client: RawClient, project: Path) -> None:
