@@ -36,6 +36,8 @@ THEME: Final = TerminalTheme(
     ],
 )
 
+ORDINARY: Final = 1000
+"""User and group that own the projects where root draws: a project of root is told of."""
 REQUEST: Final = "Let the greeter speak Spanish, and keep the tests true."
 CHANGE: Final = {
     "path": "greeter.py",
@@ -90,13 +92,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="jido-screenshots-") as name:
         home = Path(name)
         for project in "greeter", "harbour":
-            shutil.copytree(REPOSITORY / "examples/greeter", home / "src" / project)
+            _lay_out(home / "src" / project)
         terminal = Terminal(COLUMNS, ROWS)
         try:
             asyncio.run(_with_model(terminal, home))
         finally:
             terminal.stop()
     return 0
+
+
+def _lay_out(project: Path) -> None:
+    """Copy the example as an ordinary person's, without the tool that nobody has trusted here."""
+    bare = shutil.ignore_patterns(".jido_code", "__pycache__")
+    shutil.copytree(REPOSITORY / "examples/greeter", project, ignore=bare)
+    if os.geteuid() == 0:
+        for directory in project.parents[1], project.parents[0]:
+            directory.chmod(0o755)
+        for path in project, *project.rglob("*"):
+            os.chown(path, ORDINARY, ORDINARY)
 
 
 async def _with_model(terminal: Terminal, home: Path) -> None:
