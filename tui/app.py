@@ -17,13 +17,14 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import App
+from textual.driver import Driver
 from textual.message import Message
 
 from tui.client import Api
 from tui.commands.desk import Desk
 from tui.commands.dispatch import dispatch
 from tui.early_keys import EarlyKeys
-from tui.found import Found, Reach
+from tui.found import Reach
 from tui.hang_up import CODE, LOOK_S, is_gone
 from tui.http import Http, NoAddress
 from tui.keyboard import Keyboard, claim_alt_keys
@@ -34,6 +35,7 @@ from tui.state.outcomes import Closing, HistoryLoaded, Outcome, SessionGone, Tol
 from tui.state.reduce import reduce
 from tui.state.workspace import Workspace
 from tui.themes import THEMES
+from tui.wardrobe import Wardrobe
 from tui.work import Work
 
 HERE = Path(__file__).parent
@@ -85,9 +87,8 @@ class JidoApp(App[int]):
         self._due = False
         for each in THEMES:
             self.register_theme(each)
-        self._own_theme = theme if theme in PALETTES else DARK.name
-        self._keeps_theme = False
-        self.theme = self._own_theme
+        self._wardrobe = Wardrobe(theme)
+        self.theme = self._wardrobe.wanted("")
 
     @property
     def palette(self) -> Palette:
@@ -125,7 +126,9 @@ class JidoApp(App[int]):
             self.fault = fault
             self.exit(1)
             return
-        self._dress_as(found)
+        if complaint := self._wardrobe.take(found):
+            self.tell(Told("", "error", complaint))
+        self._dress()
         self.work.begin(self.work.start(self.workspace.project_path))
         self.work.begin(_warm_up())
 
@@ -168,7 +171,7 @@ class JidoApp(App[int]):
             return
         started = time.monotonic()
         await main.sync()
-        self._pace.flushed(started, time.monotonic(), self._backlog())
+        self._pace.flushed(started, time.monotonic(), _backlog(self._driver))
 
     def run_command(self, line: str) -> None:
         """Run a command line beside the screen."""
@@ -176,31 +179,17 @@ class JidoApp(App[int]):
 
     def choose_theme(self, name: str) -> None:
         """Use other colours from now on, whatever projects ask for."""
-        self._own_theme, self._keeps_theme = name, True
-        self._use_theme(name)
-
-    def _dress_as(self, found: Found) -> None:
-        """Take the person's theme, unless another was chosen meanwhile."""
-        if not self._keeps_theme:
-            self._own_theme = found.theme if found.theme in PALETTES else DARK.name
-            self._keeps_theme = found.keeps_theme
-            self._dress()
-        if found.theme and found.theme not in PALETTES:
-            text = f"There is no theme “{found.theme}”, as the settings ask for."
-            self.tell(Told("", "error", f"{text} Themes: {', '.join(PALETTES)}."))
+        self._wardrobe.choose(name)
+        self._dress()
 
     def _dress(self) -> None:
         """Use the colours of the project on screen, or else the person's."""
         session = self.workspace.active
-        asked = session.theme if session is not None and not self._keeps_theme else ""
-        wanted = asked if asked in PALETTES else self._own_theme
+        wanted = self._wardrobe.wanted(session.theme if session is not None else "")
         if wanted != self.theme:
-            self._use_theme(wanted)
-
-    def _use_theme(self, name: str) -> None:
-        self.theme = name
-        if (main := self.main) is not None:
-            main.restyle(self.palette)
+            self.theme = wanted
+            if (main := self.main) is not None:
+                main.restyle(self.palette)
 
     def leave(self) -> None:
         """End the client; sessions go on, but the one opened unasked and never used."""
@@ -224,10 +213,12 @@ class JidoApp(App[int]):
             self.schedule()
         await super().on_event(event)
 
-    def _backlog(self) -> int:
-        writer = getattr(self._driver, "_writer_thread", None)
-        queue = getattr(writer, "_queue", None)
-        return queue.qsize() if queue is not None else 0
+
+def _backlog(driver: Driver | None) -> int:
+    """Return how many frames wait for the terminal."""
+    writer = getattr(driver, "_writer_thread", None)
+    queue = getattr(writer, "_queue", None)
+    return queue.qsize() if queue is not None else 0
 
 
 async def _warm_up() -> None:

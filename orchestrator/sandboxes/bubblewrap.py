@@ -83,7 +83,7 @@ class BubblewrapRuntime:
             if await self._adopt(spec.session_id, socket_path):
                 return
             _require_supported(spec)
-            layout = await self._prepare(spec)
+            layout = await _prepare(spec)
             try:
                 await self._spawn(spec, layout, socket_path)
                 await self._await_hello(spec.session_id, socket_path)
@@ -255,17 +255,6 @@ class BubblewrapRuntime:
             with suppress(FileNotFoundError):
                 os.unlink(socket_path)
 
-    async def _prepare(self, spec: SandboxSpec) -> Layout:
-        if not can_act_as(spec.owner_uid):
-            raise ProjectNotPreparable(
-                f"{spec.project_path} belongs to user {spec.owner_uid}, as whom this process "
-                "cannot run. Start as that user or as root, or use Docker."
-            )
-        try:
-            return await prepare_as_owner(spec)
-        except ProjectNotPreparable:
-            return settle(await survey_as_owner(spec))
-
     async def _call(self, work: Callable[[], _Result]) -> _Result:
         """Run blocking work in the pool; once begun it is awaited even when cancelled."""
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -274,6 +263,18 @@ class BubblewrapRuntime:
         except asyncio.CancelledError:
             await asyncio.wait({future})
             raise
+
+
+async def _prepare(spec: SandboxSpec) -> Layout:
+    if not can_act_as(spec.owner_uid):
+        raise ProjectNotPreparable(
+            f"{spec.project_path} belongs to user {spec.owner_uid}, as whom this process "
+            "cannot run. Start as that user or as root, or use Docker."
+        )
+    try:
+        return await prepare_as_owner(spec)
+    except ProjectNotPreparable:
+        return settle(await survey_as_owner(spec))
 
 
 def _exit(session_id: str, code: int | None, kills: int) -> SandboxExit:

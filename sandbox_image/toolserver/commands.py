@@ -74,7 +74,7 @@ class Command:
             if self._stopped is not None:
                 child.kill()
             self._follow(child, deadline, on_output)
-        except BaseException:
+        except BaseException:  # whatever ends the following must end the command too
             self.stop("cancelled")
             raise
         finally:
@@ -95,7 +95,7 @@ class Command:
         try:
             streams = (in_read, out_write, err_write)
             pid = spawn(self._command, self._environment, self._directory, streams)
-        except BaseException:
+        except BaseException:  # no descriptor may outlive a start that failed
             for handle in (out_read, err_read, in_write):
                 if handle >= 0:
                     os.close(handle)
@@ -106,7 +106,7 @@ class Command:
         self._child = child = Child(pid, self._marker)
         if stdin:
             try:
-                start_thread(_feed, in_write, stdin)
+                start_thread(feed, in_write, stdin)
             except ThreadRefused:
                 os.close(in_write)
                 child.kill()
@@ -147,7 +147,7 @@ class Command:
                 os.close(handle)
 
 
-def _feed(handle: int, data: bytes) -> None:
+def feed(handle: int, data: bytes) -> None:
     """Write standard input to the end, or until the command stops reading."""
     view = memoryview(data)
     try:

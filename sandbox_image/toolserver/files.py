@@ -255,7 +255,7 @@ def _replace(place: Place, data: bytes, mode: int, *, exact_mode: bool) -> None:
         finally:
             os.close(handle)
         os.rename(temporary, place.name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
+    except BaseException:  # nothing half-written stays in the project
         os.unlink(temporary, dir_fd=directory)
         raise
 

@@ -61,7 +61,7 @@ class Job:
         try:
             streams = (in_read, out_write, out_write)
             pid = spawn(words, {**environment, MARKER: marker}, directory, streams)
-        except BaseException:
+        except BaseException:  # no descriptor may outlive a start that failed
             os.close(self._input)
             os.close(out_read)
             raise

@@ -140,7 +140,7 @@ class Root:
         except OSError as error:
             walk.close()
             raise from_os_error(error, path) from None
-        except BaseException:
+        except BaseException:  # a walk that ends early keeps no directory open
             walk.close()
             raise
 

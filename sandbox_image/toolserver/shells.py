@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 
-from sandbox_image.toolserver.commands import DRAIN_GRACE_S
+from sandbox_image.toolserver.commands import DRAIN_GRACE_S, feed
 from sandbox_image.toolserver.errors import ToolFailure
 from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.processes import (
@@ -75,7 +75,7 @@ class Shell:
             words = _shell_words(environment["PATH"])
             variables = {**environment, MARKER: self._marker}
             pid = spawn(words, variables, directory, (null, out, err, script, report))
-        except BaseException:
+        except BaseException:  # no descriptor may outlive a start that failed
             self._close_descriptors()
             raise
         finally:
@@ -142,7 +142,7 @@ class Shell:
             self._refuse_stale_report()
             self._send(_RUN % command.replace(b"'", b"'\\''"))
             code = self._follow(deadline, on_output)
-        except BaseException:
+        except BaseException:  # a shell with half a command in it cannot be used again
             self.stop("cancelled")
             raise
         finally:
@@ -159,7 +159,7 @@ class Shell:
         else:
             handle = os.dup(self._script)
             try:
-                start_thread(_feed, handle, data)
+                start_thread(feed, handle, data)
             except ThreadRefused:
                 os.close(handle)
                 raise
@@ -297,17 +297,6 @@ def _raised(handle: int) -> int:
 def _pipe() -> tuple[int, int]:
     read, write = os.pipe()
     return _raised(read), _raised(write)
-
-
-def _feed(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(handle, view) :]
-    except OSError:
-        return
-    finally:
-        os.close(handle)
 
 
 def _pass_on(handle: int, streams: dict[int, str], on_output: OnOutput) -> None:

@@ -100,7 +100,7 @@ def test_broad_excepts_carry_their_reason_on_the_line() -> None:
         f"{_where(file, handler)}: {file.lines[handler.lineno - 1].strip()}"
         for file in source_files(*PRODUCT)
         for handler in _broad_handlers(file)
-        if not _reraises(handler) and len(_reason(file.lines[handler.lineno - 1])) < SHORTEST_REASON
+        if len(_reason(file.lines[handler.lineno - 1])) < SHORTEST_REASON
     ]
     assert not unexplained
 
