@@ -29,7 +29,9 @@ _COUNTERS: Final = (
     ("memory.events", "memory.events"),
     ("memory.oom_control", "memory/memory.oom_control"),
     ("pids.events", "pids.events"),
+    ("cpu.stat", "cpu.stat"),
 )
+"""Files of either generation that count what limits did, and their places beneath ROOT inside."""
 
 
 @dataclass(frozen=True, slots=True)

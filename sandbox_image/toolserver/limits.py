@@ -18,6 +18,13 @@ _MEMORY_EVENTS = (
 _PIDS_EVENTS = ("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events")
 """Where they count the processes that were refused."""
 
+_CPU_EVENTS = (
+    "/sys/fs/cgroup/cpu.stat",
+    "/sys/fs/cgroup/cpu/cpu.stat",
+    "/sys/fs/cgroup/cpu,cpuacct/cpu.stat",
+)
+"""Where they count periods of the quota of processors."""
+
 _COUNTER_BYTES = 4096
 
 
@@ -75,10 +82,14 @@ class Counter:
         self._word = f"{word} "
         self._path = next((path for path in paths if os.path.exists(path)), None)
         self._first = self._read()
+        self._last = 0
 
     def value(self) -> int:
         """Return the count since this was made; 0 where nothing counts."""
-        return max(0, self._read() - self._first)
+        # Where the file cannot be opened for now, nothing new is known: a count that fell would
+        # be told again when it is back.
+        self._last = max(self._last, self._read() - self._first)
+        return self._last
 
     def _read(self) -> int:
         if self._path is None:
@@ -95,7 +106,9 @@ class Counter:
             os.close(handle)
         for line in text.splitlines():
             if line.startswith(self._word):
-                return int(line[len(self._word) :])
+                count = line[len(self._word) :].strip()
+                # Another kernel's imitation may say something else.
+                return int(count) if count.isdigit() else 0
         return 0
 
 
@@ -107,3 +120,13 @@ def memory_kills() -> Counter:
 def refused_processes() -> Counter:
     """Return the counter of processes refused by the limit of processes."""
     return Counter(_PIDS_EVENTS, "max")
+
+
+def periods() -> Counter:
+    """Return the counter of periods in which anything ran."""
+    return Counter(_CPU_EVENTS, "nr_periods")
+
+
+def throttled_periods() -> Counter:
+    """Return the counter of those in which it was stopped because the quota was used up."""
+    return Counter(_CPU_EVENTS, "nr_throttled")

@@ -258,7 +258,7 @@ OPERATIONS: dict[str, Operation] = {
     "job_forget": Operation(running.job_forget, "job"),
     "lua": Operation(_lua, "timeout_s name reset tools refused tool"),
     "limits": Operation(
-        _limits, "after wait_s memory_kills_told pids_refused_told files_refused_told"
+        _limits, " ".join(["after", "wait_s", *(f"{each}_told" for each in COUNTS)])
     ),
     "lua_reset": Operation(_lua_reset, "", quick=True),
     "tool_files": Operation(_tool_files, ""),

@@ -63,7 +63,7 @@ class Services:
 
     def prepare(self) -> None:
         """Watch the limits; create HOME and TMPDIR where missing, unless all is read-only."""
-        self.watch.start()
+        self.watch.start(lambda: self.activity.busy)
         self.disk.start(lambda: self.activity.busy, self._stop_for_disk, self.watch.tell)
         if self.root.contains_text(self.environment["HOME"]):
             try:

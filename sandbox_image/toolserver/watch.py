@@ -1,8 +1,8 @@
 """Watching the limits of this sandbox, and telling whoever waits when one was reached.
 
 Owns the counts since the server started and one thread that looks at them every few seconds:
-two small files. Counts are levels, so a reader that was away misses nothing. Refuses to act:
-what is done about a limit is decided elsewhere.
+three small files, and the processes while something runs. Counts are levels, so a reader that was
+away misses nothing. Refuses to act: what is done about a limit is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ from __future__ import annotations
 import errno
 import threading
 import time
+from contextlib import suppress
 
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.limits import Allowance, memory_kills, refused_processes
+from sandbox_image.toolserver.limits import (
+    Allowance,
+    memory_kills,
+    periods,
+    refused_processes,
+    throttled_periods,
+)
+from sandbox_image.toolserver.open_files import OpenFiles
+from sandbox_image.toolserver.throttling import Throttling
 
 LOOK_INTERVAL_S = 5.0
 """Seconds between looks when nothing else asks for one."""
 
-COUNTS = ("memory_kills", "pids_refused", "files_refused")
+COUNTS = ("memory_kills", "pids_refused", "files_refused", "cpu_throttled")
 """Names of the counts."""
 
 TYPE_CHECKING = False
@@ -35,12 +44,16 @@ class LimitWatch:
         self.allowance = allowance
         self._memory = memory_kills()
         self._pids = refused_processes()
+        self._periods, self._throttled = periods(), throttled_periods()
+        self._throttling = Throttling(time.monotonic())
+        self._open_files = OpenFiles()
         self._changed = threading.Condition()
         self._version = 0
         self._memory_kills = 0
         self._pids_refused = 0
         self._pids_seen = 0
         self._files_refused = 0
+        self._cpu_throttled = 0
         self._started = time.time_ns()
         self._told = dict.fromkeys(COUNTS, 0)
         self.disk: Callable[[], dict[str, object]] = dict
@@ -57,14 +70,33 @@ class LimitWatch:
         words = f"{subject}: the sandbox's {self.allowance.memory_words()} was reached\n"
         return words.encode()
 
-    def start(self) -> None:
-        """Look every few seconds from now on."""
-        threading.Thread(target=self._look_for_ever, daemon=True).start()
+    def start(self, busy: Callable[[], bool]) -> None:
+        """Look every few seconds from now on, at the processes too while something is `busy`."""
+        threading.Thread(target=self._look_for_ever, args=(busy,), daemon=True).start()
 
-    def _look_for_ever(self) -> None:
+    def _look_for_ever(self, busy: Callable[[], bool]) -> None:
         while True:
             time.sleep(LOOK_INTERVAL_S)
-            self.look()
+            # What is short now may be there at the next look, for which this thread must live.
+            with suppress(OSError, MemoryError):
+                self.look()
+                self._look_at_processors()
+                if busy():
+                    self._look_at_files()
+
+    def _look_at_processors(self) -> None:
+        ran, stopped = self._periods.value(), self._throttled.value()
+        if self._throttling.met(time.monotonic(), ran, stopped):
+            with self._changed:
+                self._cpu_throttled += 1
+                self._raise_version()
+
+    def _look_at_files(self) -> None:
+        found = self._open_files.look()
+        if found:
+            with self._changed:
+                self._files_refused += found
+                self._raise_version()
 
     def look(self) -> int:
         """Take the kernel's counts; returns how many processes it has killed for memory."""
@@ -118,6 +150,7 @@ class LimitWatch:
                 # The kernel counts what this server was refused too, where it counts at all.
                 "pids_refused": max(self._pids_refused, self._pids_seen),
                 "files_refused": self._files_refused,
+                "cpu_throttled": self._cpu_throttled,
                 "disk": self.disk(),
                 "told": dict(self._told),
             }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic_ai.workspaces import CommandResult, WorkspaceUnavailableError
 
+from orchestrator.sandboxes import cgroups
 from orchestrator.sandboxes.bubblewrap import BubblewrapRuntime
 from orchestrator.sandboxes.docker import DockerRuntime
 from orchestrator.sandboxes.runtime import SandboxLimits, SandboxRuntime, SandboxSpec
@@ -23,6 +24,13 @@ from tests.support.docker import containers, remove
 from tests.support.requirements import SANDBOX_IMAGE
 
 LIMITS = SandboxLimits(512 * 1024 * 1024, 2.0, 256, 0, "none")
+
+
+def own_groups() -> bool:
+    """Whether this machine lets the tests make control groups at all."""
+    group = cgroups.make(f"jido-test-{os.getpid()}", LIMITS)
+    group.remove()
+    return group.limited
 
 
 def ordinary_owner() -> tuple[int, int]:

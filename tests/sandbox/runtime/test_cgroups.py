@@ -17,7 +17,7 @@ import pytest
 from orchestrator.sandboxes import cgroups
 from orchestrator.sandboxes.interior import sandbox_name
 from tests.support.requirements import require, require_bubblewrap
-from tests.support.sandboxes import LIMITS, Sandboxes
+from tests.support.sandboxes import LIMITS, Sandboxes, own_groups
 
 SMALL = replace(LIMITS, memory_bytes=96 * 1024 * 1024, pids=50, cpus=0.5)
 SHARED = "python3 -c 'import os; f = os.memfd_create(\"x\"); print(os.write(f, bytes({} << 20)))'"
@@ -31,13 +31,6 @@ async def sandboxes() -> AsyncIterator[Sandboxes]:
         yield opened
     finally:
         await opened.close()
-
-
-def own_groups() -> bool:
-    """Whether this machine lets the tests make groups at all."""
-    group = cgroups.make(f"jido-test-{os.getpid()}", LIMITS)
-    group.remove()
-    return group.limited
 
 
 async def test_a_sandbox_lives_in_a_group_of_its_own(sandboxes: Sandboxes) -> None:
@@ -109,6 +102,9 @@ def test_the_second_generation_is_shared_out_beside_ones_own_group(tmp_path: Pat
     assert (parent / "jido-1-2" / "cgroup.procs").read_text() == "4711"
     (parent / "jido-1-2" / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
     assert group.kills() == 3
+    (parent / "jido-1-2" / "cpu.stat").write_text("usage_usec 1\n")
+    shown = [inside for _, inside in group.counters()]
+    assert shown == ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/cpu.stat"]
 
 
 def test_the_root_of_the_second_generation_shares_itself(tmp_path: Path) -> None:
