@@ -1,8 +1,9 @@
 """How often a sandbox met its limits, and when that is told again.
 
 Owns the strict reading of what a tool server counts and the rate at which a session hears of it:
-each kind at once, then at most once a minute with the number since. Refuses a clock: the caller
-says what time it is. What a sandbox claims can only ever become one of a few lines a minute.
+each kind at once, then at most once a minute with the number since; short processors, which are no
+failure, once in ten and never late. Refuses a clock: the caller says what time it is. What a
+sandbox claims can only ever become one of a few lines a minute.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ from typing import Any, Final, Literal
 
 from orchestrator.sandboxes import results
 
-Kind = Literal["memory", "pids", "files"]
+Kind = Literal["memory", "pids", "files", "cpu"]
 DiskState = Literal["ok", "warning", "full"]
 
 TOLD_EVERY_S: Final = 60.0
 """Seconds in which a session is told of one kind at most once."""
 
+CPU_TOLD_EVERY_S: Final = 600.0
+"""The same for processors: builds are at that limit all day, and nothing fails for it."""
+
 _FIELDS: Final[dict[str, Kind]] = {
     "memory_kills": "memory",
     "pids_refused": "pids",
     "files_refused": "files",
+    "cpu_throttled": "cpu",
 }
 
+_LATER: Final = frozenset({"cpu_throttled"})
+"""Counts that the tool server of a sandbox adopted from an earlier version may not have."""
 
 _STATES: Final[dict[str, DiskState]] = {"ok": "ok", "warning": "warning", "full": "full"}
 
@@ -71,7 +78,7 @@ class Counts:
     """Differs whenever anything does."""
 
     hits: dict[Kind, int]
-    """How often each limit was met."""
+    """How often each limit was met, of those that this tool server counts."""
 
     told: dict[Kind, int]
     """How much of that was told already, by whoever listened before."""
@@ -85,9 +92,9 @@ class Counts:
         told = result.get("told")
         if not isinstance(told, dict):
             raise results.wrong()
+        fields = [each for each in _FIELDS.items() if each[0] in result or each[0] not in _LATER]
         hits, before = (
-            {kind: results.integer(part, name) for name, kind in _FIELDS.items()}
-            for part in (result, told)
+            {kind: results.integer(part, name) for name, kind in fields} for part in (result, told)
         )
         started, version = (results.integer(result, each) for each in ("started", "version"))
         return cls(started, version, hits, before, Disk.read(result.get("disk")))
@@ -140,6 +147,7 @@ class LimitNews:
     """What one session has not been told yet."""
 
     _started: int | None = None
+    _counted: frozenset[Kind] = frozenset()
     _kinds: dict[Kind, _Told] = field(default_factory=dict)
 
     def take(self, counts: Counts) -> None:
@@ -148,17 +156,16 @@ class LimitNews:
             self._started = counts.started
             for kind, told_before in counts.told.items():
                 self._of(kind).seen = told_before
+        self._counted = frozenset(counts.hits)
         for kind, hits in counts.hits.items():
             told = self._of(kind)
             told.waiting += max(0, hits - told.seen)
             told.seen = hits
 
     def told(self) -> dict[str, int]:
-        """Return how much of each count is told, by the names that the tool server uses."""
-        kinds = {kind: self._of(kind) for kind in _FIELDS.values()}
-        return {
-            f"{name}_told": kinds[kind].seen - kinds[kind].waiting for name, kind in _FIELDS.items()
-        }
+        """Return how much of each count is told, by the names that this tool server knows."""
+        kinds = {name: self._of(kind) for name, kind in _FIELDS.items() if kind in self._counted}
+        return {f"{name}_told": told.seen - told.waiting for name, told in kinds.items()}
 
     def due(self, now: float) -> list[tuple[Kind, int]]:
         """Return what is to be told at `now`, in seconds, and count it as told."""
@@ -166,7 +173,11 @@ class LimitNews:
         for kind, told in self._kinds.items():
             if told.waiting and now >= told.next_at:
                 news.append((kind, told.waiting))
-                told.waiting, told.next_at = 0, now + TOLD_EVERY_S
+                every_s = CPU_TOLD_EVERY_S if kind == "cpu" else TOLD_EVERY_S
+                told.waiting, told.next_at = 0, now + every_s
+            elif kind == "cpu":
+                # Told late it would speak of something that is over by then.
+                told.waiting = 0
         return news
 
     def wait_s(self, now: float, longest_s: float) -> float:

@@ -19,16 +19,27 @@ def limit_event(kind: Kind, count: int, intent: SandboxIntent) -> NewEvent:
     """Return the event for `count` hits of one limit of a sandbox that lives on."""
     if kind == "memory":
         return _memory(count, intent)
+    if kind == "cpu":
+        return _notice(
+            "info",
+            "sandbox_cpu_limit",
+            f"The sandbox has been at its limit of {_processors(intent.cpus)} for several seconds: "
+            "what runs there is slower, nothing was ended. JIDO_SANDBOX_CPUS raises it.",
+            count,
+        )
     if kind == "pids":
         return _notice(
+            "warning",
             "sandbox_pids_limit",
             f"The sandbox reached its limit of {intent.pids} processes, and no further one was "
             "started. JIDO_SANDBOX_PIDS raises it.",
             count,
         )
     return _notice(
+        "warning",
         "sandbox_files_limit",
-        f"The sandbox's tool server reached its limit of {MAX_OPEN_FILES} open files.",
+        f"A process of the sandbox reached the limit of {MAX_OPEN_FILES} open files, which is "
+        "fixed: until it closes some it can open no other.",
         count,
     )
 
@@ -72,6 +83,10 @@ def _memory(count: int, intent: SandboxIntent) -> NewEvent:
     return NewEvent(type="sandbox.oom", data=data)
 
 
-def _notice(code: str, text: str, count: int) -> NewEvent:
-    told = notice("warning", code, text)
+def _processors(count: float) -> str:
+    return "1 processor" if count == 1 else f"{count:g} processors"
+
+
+def _notice(level: Literal["info", "warning"], code: str, text: str, count: int) -> NewEvent:
+    told = notice(level, code, text)
     return NewEvent(type=told.type, data={**told.data, "count": count})

@@ -10,6 +10,7 @@ from orchestrator.domain.sizes import size_words
 from orchestrator.sandboxes.errors import ChannelProtocolError
 from orchestrator.store.intents import SandboxIntent
 from orchestrator.supervisor.limit_counts import (
+    CPU_TOLD_EVERY_S,
     TOLD_EVERY_S,
     Counts,
     Disk,
@@ -34,7 +35,7 @@ INTENT = SandboxIntent(
 def answer(**changes: Any) -> dict[str, Any]:
     """What a tool server answers."""
     disk = {"state": "ok", "added": 0, "baseline": 0, "free": 1, "low": False}
-    counts = {"memory_kills": 0, "pids_refused": 0, "files_refused": 0}
+    counts = {"memory_kills": 0, "pids_refused": 0, "files_refused": 0, "cpu_throttled": 0}
     return {"started": 1, "version": 1, **counts, "told": dict(counts), "disk": disk, **changes}
 
 
@@ -66,9 +67,41 @@ def test_a_fresh_sandbox_counts_from_nothing_and_a_listener_continues() -> None:
         "memory_kills_told": 3,
         "pids_refused_told": 0,
         "files_refused_told": 0,
+        "cpu_throttled_told": 0,
     }
     news.take(counts(started=2, memory_kills=1))
     assert news.due(TOLD_EVERY_S) == [("memory", 1)]
+
+
+def test_short_processors_are_told_rarely_and_never_late() -> None:
+    news = LimitNews()
+    news.take(counts(cpu_throttled=1))
+    assert news.due(0.0) == [("cpu", 1)]
+    news.take(counts(cpu_throttled=3))
+    assert news.due(CPU_TOLD_EVERY_S - 1.0) == []
+    # Nothing waits for the ten minutes to be over, and later listeners need not tell it either.
+    assert news.wait_s(CPU_TOLD_EVERY_S - 1.0, 300.0) == 300.0
+    assert news.told()["cpu_throttled_told"] == 3
+    assert news.due(CPU_TOLD_EVERY_S) == []
+    news.take(counts(cpu_throttled=4))
+    assert news.due(CPU_TOLD_EVERY_S) == [("cpu", 1)]
+
+
+def test_a_tool_server_of_an_earlier_version_counts_less_and_is_told_no_more() -> None:
+    older = answer(files_refused=1)
+    del older["cpu_throttled"], older["told"]["cpu_throttled"]
+    news = LimitNews()
+    news.take(Counts.read(older))
+    assert news.due(0.0) == [("files", 1)]
+    # It would refuse a name that it does not know.
+    assert set(news.told()) == {"memory_kills_told", "pids_refused_told", "files_refused_told"}
+    # A restart brings the present one.
+    news.take(counts(started=2, cpu_throttled=1))
+    assert news.due(1.0) == [("cpu", 1)]
+    assert news.told()["cpu_throttled_told"] == 1
+    del older["pids_refused"]
+    with pytest.raises(ChannelProtocolError):
+        Counts.read(older)
 
 
 def test_states_of_the_disk_are_told_once_each() -> None:
@@ -93,6 +126,8 @@ def test_states_of_the_disk_are_told_once_each() -> None:
     [
         {"memory_kills": "many"},
         {"memory_kills": True},
+        {"cpu_throttled": None},
+        {"told": {"memory_kills": 0, "pids_refused": 0, "files_refused": 0}},
         {"version": None},
         {"told": None},
         {"told": {}},
@@ -123,6 +158,11 @@ def test_the_words_name_limit_and_setting() -> None:
     assert "2 GiB" in many.data["detail"]
     assert limit_event("pids", 1, INTENT).data["code"] == "sandbox_pids_limit"
     assert "4096" in limit_event("files", 1, INTENT).data["text"]
+    slow = limit_event("cpu", 1, INTENT).data
+    assert (slow["code"], slow["level"]) == ("sandbox_cpu_limit", "info")
+    assert "its limit of 1 processor for" in slow["text"]
+    few = limit_event("cpu", 1, INTENT.model_copy(update={"cpus": 0.5}))
+    assert "its limit of 0.5 processors for" in few.data["text"]
     full = disk_event("full", Disk(added=4 * 1024**3), INTENT)
     assert (full.data["code"], full.data["level"]) == ("sandbox_disk_full", "error")
     assert "4 GiB" in full.data["text"]

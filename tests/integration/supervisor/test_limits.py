@@ -13,6 +13,8 @@ from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.docker_watch import RECENT_S
 from orchestrator.sandboxes.errors import DiskLimit
 from tests.integration.supervisor.stage import TIMEOUT_S, Stage
+from tests.support.requirements import require
+from tests.support.sandboxes import own_groups
 
 HOG = "python3 -c 'print(len(bytearray({} * 1024 * 1024)))'"
 FORKS = "for i in $(seq 90); do sleep 5 & done; wait"
@@ -22,7 +24,7 @@ async def shell(stage: Stage, session_id: str, script: str) -> tuple[int, str]:
     """Run a command in a session's sandbox; its exit code and what it said."""
     path = str(stage.settings.channel_path(session_id))
     async with await Channel.connect(path, TIMEOUT_S) as channel:
-        arguments = {"shell": script, "timeout_s": 20}
+        arguments = {"shell": script, "timeout_s": TIMEOUT_S}
         reply = await channel.request("run", arguments, timeout_s=TIMEOUT_S)
     return int(reply.result["exit_code"]), reply.payload.decode()
 
@@ -111,6 +113,73 @@ async def test_what_was_told_is_not_told_again_by_a_later_supervisor(stage: Stag
     # The pids notice comes over the later supervisor's connection, behind the old count.
     await told(stage, session.id, "notice", "sandbox_pids_limit")
     assert len(await told(stage, session.id, "sandbox.oom")) == 1
+
+
+SPIN = "timeout {} sh -c 'until [ -e enough ]; do :; done'; echo spun"
+
+
+async def test_processors_that_are_short_for_long_are_told_once(stage: Stage) -> None:
+    # Without a group of its own a bubblewrap sandbox has no quota to use up.
+    require(stage.runtime == "docker" or own_groups(), "No control group can be made here.")
+    await stage.start()
+    one, two = [await stage.claim(stage.project(each), cpus=0.2) for each in ("one", "two")]
+    for session in (one, two):
+        await stage.reaches(session.id, "ready")
+    # Its neighbour does the same for a moment, meanwhile and within the same limit.
+    long = asyncio.create_task(shell(stage, one.id, SPIN.format(29)))
+    assert await shell(stage, two.id, SPIN.format(2)) == (0, "spun\n")
+    (event,) = await told(stage, one.id, "notice", "sandbox_cpu_limit")
+    assert (event.data["level"], event.data["count"]) == ("info", 1)
+    assert "0.2 processors" in event.data["text"]
+    # For more than one look beyond it is still the same news.
+    await asyncio.sleep(6)
+    assert not long.done()
+    (stage.base / "projects/one/enough").touch()
+    assert await long == (0, "spun\n")
+    assert await stage.types(one.id) == ["session.created", "session.ready", "notice"]
+    assert (await counts(stage, one.id))["cpu_throttled"] == 1
+    assert await stage.types(two.id) == ["session.created", "session.ready"]
+    assert (await counts(stage, two.id))["cpu_throttled"] == 0
+    assert (await stage.store.sessions.get(one.id)).status == "ready"
+
+
+OPEN = """\
+import os, resource, time
+kept, limit = [], resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min({}, limit), limit))
+try:
+    while len(kept) < {}:
+        kept.append(os.open("/dev/null", os.O_RDONLY))
+except OSError as error:
+    print(error.errno, end=" ", flush=True)
+time.sleep({})
+print("alive")
+"""
+
+
+async def test_a_program_at_its_limit_of_open_files_is_told_to_the_session(stage: Stage) -> None:
+    await stage.start()
+    session = await stage.open("one")
+    path = str(stage.settings.channel_path(session.id))
+
+    async def run(*values: int) -> str:
+        async with await Channel.connect(path, TIMEOUT_S) as channel:
+            arguments = {"command": ["python3", "-c", OPEN.format(*values)], "timeout_s": 20}
+            reply = await channel.request("run", arguments, timeout_s=TIMEOUT_S)
+        return reply.payload.decode()
+
+    # Many files, and few that a program allows itself, are no limit of the sandbox.
+    many, few = await asyncio.gather(run(9999, 4000, 7), run(64, 9999, 7))
+    assert (many, few) == ("alive\n", "24 alive\n")
+    assert (await counts(stage, session.id))["files_refused"] == 0
+    # It goes on for more than one look.
+    full = asyncio.create_task(run(9999, 9999, 11))
+    (event,) = await told(stage, session.id, "notice", "sandbox_files_limit")
+    assert (event.data["level"], event.data["count"]) == ("warning", 1)
+    assert "4096 open files" in event.data["text"]
+    assert await full == "24 alive\n"
+    assert (await counts(stage, session.id))["files_refused"] == 1
+    assert await stage.types(session.id) == ["session.created", "session.ready", "notice"]
 
 
 MIB = 1024 * 1024
