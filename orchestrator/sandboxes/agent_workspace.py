@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 from pydantic_ai.workspaces import CommandResult, WorkspaceCommand
 
 from orchestrator.sandboxes import results
-from orchestrator.sandboxes.channel import Reply
 from orchestrator.sandboxes.errors import Ambiguous, ChannelClosed, InvalidArgument, ToolError
+from orchestrator.sandboxes.replies import Reply
 from orchestrator.sandboxes.workspace import SandboxWorkspace, Translated, command_error, decode
 
 KEPT_BYTES: Final = 24_000

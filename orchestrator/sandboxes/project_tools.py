@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from orchestrator.domain.project_tools import MAX_TOOL_BYTES, MAX_TOOLS
 from orchestrator.sandboxes import results
-from orchestrator.sandboxes.channel import Reply
+from orchestrator.sandboxes.replies import Reply
 
 MAX_NAME_CHARACTERS: Final = 80
 """Characters of a file's name that a sandbox may tell."""

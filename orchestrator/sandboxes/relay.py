@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Final, Protocol
 
-from orchestrator.sandboxes.channel import WIRE_VERSION
+from orchestrator.sandboxes.replies import WIRE_VERSION
 from orchestrator.sandboxes.runtime_errors import SandboxStartFailed
 
 MAX_CONNECTIONS: Final = 64

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from orchestrator.sandboxes.channel import Reply
 from orchestrator.sandboxes.errors import ChannelProtocolError, ToolError
+from orchestrator.sandboxes.replies import Reply
 
 
 class Captured(NamedTuple):

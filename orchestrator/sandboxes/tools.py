@@ -19,7 +19,7 @@ from orchestrator.domain.limits import (
     TOOL_TIMEOUT_S,
 )
 from orchestrator.sandboxes import baseline, results
-from orchestrator.sandboxes.channel import Channel, Reply
+from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.errors import TooLarge
 from orchestrator.sandboxes.project_tools import (
     NO_TOOLS,
@@ -29,6 +29,7 @@ from orchestrator.sandboxes.project_tools import (
     parse_descriptions,
     parse_files,
 )
+from orchestrator.sandboxes.replies import Reply
 from orchestrator.sandboxes.repositories import Finding, found_since
 
 OnOutput = Callable[[str, bytes], Awaitable[None] | None]

@@ -29,7 +29,7 @@ from pydantic_ai.workspaces import (
 )
 
 from orchestrator.sandboxes import results
-from orchestrator.sandboxes.channel import Channel, Reply
+from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.connecting import PATIENCE_S, connect
 from orchestrator.sandboxes.errors import (
     ChannelClosed,
@@ -39,6 +39,7 @@ from orchestrator.sandboxes.errors import (
     ToolTimeout,
 )
 from orchestrator.sandboxes.frames import MAX_PAYLOAD_BYTES
+from orchestrator.sandboxes.replies import Reply
 from orchestrator.sandboxes.results import Captured
 
 PROVIDER: Final = "jido"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.sandboxes.channel import WIRE_VERSION
 from orchestrator.sandboxes.image_sources import (
     SOURCES_LABEL,
     digest_of,
     image_directory,
     sources_digest,
 )
+from orchestrator.sandboxes.replies import WIRE_VERSION
 from sandbox_image.toolserver import server
 
 

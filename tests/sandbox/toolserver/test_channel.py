@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.sandboxes.channel import MAX_IN_FLIGHT, Channel
+from orchestrator.sandboxes.channel import Channel
 from orchestrator.sandboxes.errors import (
     TOOL_ERRORS,
     Cancelled,
@@ -27,6 +27,7 @@ from orchestrator.sandboxes.errors import (
     tool_error,
 )
 from orchestrator.sandboxes.frames import FrameParser, encode_frame
+from orchestrator.sandboxes.in_flight import MAX_IN_FLIGHT
 from sandbox_image.toolserver.errors import CODES
 from tests.support.toolserver import ToolServer
 

@@ -14,7 +14,6 @@ from pydantic_ai.workspaces import (
 )
 
 from orchestrator.sandboxes import results
-from orchestrator.sandboxes.channel import Reply
 from orchestrator.sandboxes.errors import (
     Ambiguous,
     Changed,
@@ -24,6 +23,7 @@ from orchestrator.sandboxes.errors import (
     ToolTimeout,
     tool_error,
 )
+from orchestrator.sandboxes.replies import Reply
 from orchestrator.sandboxes.tools import Replacement, SandboxTools
 from orchestrator.sandboxes.workspace import SandboxWorkspace, translate
 from tests.support.toolserver import ToolServer
