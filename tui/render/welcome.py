@@ -8,7 +8,9 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Final
 
+from rich.segment import Segment
 from rich.style import Style
+from textual.strip import Strip
 
 from tui.render.palette import Palette
 from tui.render.rows import Row, styled
@@ -23,8 +25,8 @@ OFFLINE: Final = (
 )
 KEY_CELLS: Final = 20
 """Columns of what to try, in front of why."""
-
-
+MAX_WIDTH: Final = 90
+"""Columns of the first words, on however wide a screen."""
 MAX_NOTICES: Final = 3
 """Notices among the first words; with more the transcript begins."""
 
@@ -59,6 +61,22 @@ def welcome_rows(
         _try("/", "commands", palette),
     ]
     return rows
+
+
+def welcome_screen(
+    workspace: Workspace, session: SessionState | None, palette: Palette, width: int, height: int
+) -> list[Strip]:
+    """Return the rows of a screen that shows the empty state, from its top to the last words."""
+    left = min(12, width // 10)
+    room = min(width - left - 2, MAX_WIDTH)
+    rows = welcome_rows(workspace, session, palette, room)[: max(1, height)]
+    base = Style(color=palette.text, bgcolor=palette.background)
+    strips = [Strip.blank(width, base)] * max(0, min((height - len(rows)) // 2, 6))
+    for row in rows:
+        segments = [Segment(s.text, base + (s.style or Style())) for s in row]
+        strip = Strip([Segment(" " * max(2, left), base), *segments])
+        strips.append(strip.adjust_cell_length(width, base))
+    return strips
 
 
 def _state(session: SessionState, palette: Palette, width: int) -> list[Row]:
