@@ -22,10 +22,10 @@ from orchestrator.sandboxes import bubblewrap_process as processes
 from orchestrator.sandboxes.bubblewrap_check import require_usable
 from orchestrator.sandboxes.bubblewrap_process import Record, Spawned
 from orchestrator.sandboxes.bubblewrap_support import find_bwrap, prepare
+from orchestrator.sandboxes.endpoint import greet, listen_unix
 from orchestrator.sandboxes.limits_check import require_sane
 from orchestrator.sandboxes.mounts import can_act_as, prepare_as_owner, survey_as_owner
 from orchestrator.sandboxes.project_layout import Layout, settle
-from orchestrator.sandboxes.relay import listen_unix, read_hello
 from orchestrator.sandboxes.runtime import RunningSandbox, SandboxExit, SandboxSpec
 from orchestrator.sandboxes.runtime_errors import (
     NetworkModeUnsupported,
@@ -167,7 +167,7 @@ class BubblewrapRuntime:
     async def _await_hello(self, session_id: str, socket_path: str) -> None:
         try:
             async with asyncio.timeout(CHANNEL_TIMEOUT_S):
-                await _greet(socket_path)
+                await greet(socket_path)
         except (TimeoutError, OSError, SandboxStartFailed) as error:
             spawned = self._spawned.get(session_id)
             said = spawned.complaint() if spawned else ""
@@ -185,7 +185,7 @@ class BubblewrapRuntime:
                         partial(processes.move, self._state, record, socket_path)
                     )
                 async with asyncio.timeout(CHANNEL_TIMEOUT_S):
-                    await _greet(socket_path)
+                    await greet(socket_path)
             except (OSError, TimeoutError, SandboxStartFailed):
                 record = None
         if record is None:
@@ -294,34 +294,3 @@ def _require_supported(spec: SandboxSpec) -> None:
         )
     if spec.oci_runtime is not None:
         raise OciRuntimeMissing("bubblewrap has no OCI runtimes. Unset JIDO_OCI_RUNTIME.")
-
-
-class _Connection:
-    """A plain connection, as far as reading its hello needs."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def read(self) -> bytes:
-        return await self._reader.read(65_536)
-
-    async def write(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    @property
-    def ended(self) -> bool:
-        return self._reader.at_eof()
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-async def _greet(socket_path: str) -> None:
-    """Connect once and hear the hello; raises OSError, SandboxStartFailed."""
-    connection = _Connection(*await asyncio.open_unix_connection(socket_path))
-    try:
-        await read_hello(connection)
-    finally:
-        connection.close()

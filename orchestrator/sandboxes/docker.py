@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from orchestrator.domain.errors import JidoError
 from orchestrator.sandboxes import project_layout
+from orchestrator.sandboxes.docker_channels import DockerChannels, remove_socket
 from orchestrator.sandboxes.docker_container import (
+    CHANNEL_LABEL,
     PREPARATION_LABEL,
     SESSION_LABEL,
     preparation_container,
@@ -29,7 +30,6 @@ from orchestrator.sandboxes.docker_watch import EngineWatch, Tracked
 from orchestrator.sandboxes.limits_check import require_sane
 from orchestrator.sandboxes.mounts import can_act_as, prepare_as_owner, survey_as_owner
 from orchestrator.sandboxes.project_layout import Layout
-from orchestrator.sandboxes.relay import Relay
 from orchestrator.sandboxes.runtime import RunningSandbox, SandboxExit, SandboxSpec
 from orchestrator.sandboxes.runtime_errors import (
     NetworkModeUnsupported,
@@ -39,9 +39,6 @@ from orchestrator.sandboxes.runtime_errors import (
     SandboxStartFailed,
     UnsafeProjectLayout,
 )
-
-CHANNEL_TIMEOUT_S: Final = 20.0
-"""Seconds from the container's start to the tool server's hello."""
 
 _PREPARED: Final = 0
 _READ_ONLY: Final = 4
@@ -62,7 +59,7 @@ class DockerRuntime:
         self._containers = Containers(self._engine, instance_id)
         self._watch = EngineWatch(self._engine, instance_id)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._relays: dict[str, Relay] = {}
+        self._channels = DockerChannels(self._containers)
 
     @property
     def name(self) -> str:
@@ -103,11 +100,13 @@ class DockerRuntime:
             facts = await self._containers.facts()
             _require_supported(spec, facts)
             layout = await self._prepare(spec, facts)
-            arguments = session_container(spec, layout, facts.traits)
+            handover = self._channels.offer(spec, layout)
+            arguments = session_container(spec, layout, facts.traits, socket_path, handover)
             try:
                 container_id = await self._containers.create(arguments)
                 await self._containers.start(container_id)
-                await self._serve(spec.session_id, container_id, socket_path)
+                opening = self._channels.open(spec, container_id, socket_path, handover)
+                await self._served(spec.session_id, container_id, opening)
             except BaseException:  # raised again once cleaned up
                 await asyncio.shield(self._end(spec.session_id))
                 raise
@@ -152,23 +151,23 @@ class DockerRuntime:
     async def close(self) -> None:
         """Release threads, connections and channels; containers go on running."""
         await self._watch.close()
-        relays, self._relays = self._relays, {}
-        for relay in relays.values():
-            await relay.close()
+        await self._channels.close()
         await self._engine.close()
 
     async def _adopt(self, session_id: str, socket_path: str) -> bool:
         """Serve a living container, remove a dead one; say whether one lives."""
-        tracked, relay = self._watch.get(session_id), self._relays.get(session_id)
+        tracked = self._watch.get(session_id)
         found = await self._containers.of_session(session_id)
         for each in found:
             if each["State"] != "running":
                 continue
             known = tracked is not None and tracked.container_id == each["Id"]
-            if not (known and relay is not None and relay.socket_path == socket_path):
-                await self._serve(session_id, each["Id"], socket_path)
+            if not (known and self._channels.serves(session_id, socket_path)):
+                made_at = each["Labels"].get(CHANNEL_LABEL, "")
+                adopting = self._channels.adopt(session_id, each["Id"], socket_path, made_at)
+                await self._served(session_id, each["Id"], adopting)
             return True
-        if found or tracked is not None or relay is not None:
+        if found or tracked is not None or self._channels.knows(session_id):
             await self._end(session_id)
         return False
 
@@ -205,17 +204,14 @@ class DockerRuntime:
                 f"{spec.project_path}: .jido_code could not be made. Check the directory's owner."
             )
 
-    async def _serve(self, session_id: str, container_id: str, socket_path: str) -> None:
-        old = self._relays.pop(session_id, None)
-        if old is not None:
-            await old.close()
-        relay = Relay(socket_path, partial(self._containers.connect, container_id))
+    async def _served(
+        self, session_id: str, container_id: str, serving: Coroutine[None, None, None]
+    ) -> None:
+        """Await that a channel is served, and expect its container to live from then on."""
         try:
-            async with asyncio.timeout(CHANNEL_TIMEOUT_S):
-                await relay.start()
+            await serving
         except (TimeoutError, SandboxStartFailed) as error:
             raise await self._why_silent(container_id, error) from error
-        self._relays[session_id] = relay
         self._watch.track(Tracked(session_id, container_id))
 
     async def _why_silent(self, container_id: str, error: BaseException) -> SandboxStartFailed:
@@ -225,16 +221,16 @@ class DockerRuntime:
                 f"The sandbox ended with code {state.get('ExitCode')} before it was ready. "
                 "Rebuild its image with `make image`, then try again."
             )
-        reason = str(error) or f"no answer within {CHANNEL_TIMEOUT_S:.0f} s"
+        reason = str(error) or "no answer in time"
         return SandboxStartFailed(f"The sandbox's tool server does not answer: {reason}")
 
     async def _end(self, session_id: str) -> None:
         self._watch.forget(session_id)
-        relay = self._relays.pop(session_id, None)
-        if relay is not None:
-            await relay.close()
+        await self._channels.end(session_id)
         for each in await self._containers.of_session(session_id):
             await self._containers.remove(each["Id"])
+            # This process may have ended it before it came to serve it.
+            remove_socket(each["Labels"].get(CHANNEL_LABEL, ""))
 
 
 def _require_supported(spec: SandboxSpec, facts: EngineFacts) -> None:

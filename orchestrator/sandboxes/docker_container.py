@@ -12,6 +12,7 @@ from typing import Any, Final
 from docker.types import HostConfig, LogConfig, Mount, Ulimit
 
 from orchestrator.sandboxes.docker_filter import filter_profile
+from orchestrator.sandboxes.handover import Handover
 from orchestrator.sandboxes.interior import (
     HIDDEN_PROC,
     HIDDEN_SYS,
@@ -28,6 +29,8 @@ from orchestrator.sandboxes.runtime import SandboxSpec
 SESSION_LABEL: Final = "jido.session"
 INSTANCE_LABEL: Final = "jido.instance"
 PREPARATION_LABEL: Final = "jido.preparation"
+CHANNEL_LABEL: Final = "jido.channel"
+"""Path of the socket that its tool server was meant to be handed."""
 
 ABSTRACT_NAME: Final = "jido"
 """Name of the tool server's abstract socket; the container's network is its own."""
@@ -55,8 +58,18 @@ class EngineTraits:
     """Whether its owner gave it a system call filter; that one is kept then."""
 
 
-def session_container(spec: SandboxSpec, layout: Layout, traits: EngineTraits) -> dict[str, Any]:
-    """Return the arguments of `create_container` for a session's sandbox."""
+def session_container(
+    spec: SandboxSpec,
+    layout: Layout,
+    traits: EngineTraits,
+    socket_path: str = "",
+    handover: Handover | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of `create_container` for a session's sandbox.
+
+    `socket_path` is where its channel will be; `handover` is where its tool server waits for that
+    socket, None means nowhere.
+    """
     host = host_config(spec, project_mounts(spec, layout), traits)
     if spec.limits.network == "open":
         host["NetworkMode"] = "bridge"
@@ -64,14 +77,20 @@ def session_container(spec: SandboxSpec, layout: Layout, traits: EngineTraits) -
         **_process(spec, host),
         "name": sandbox_name(spec.instance_id, spec.session_id),
         "entrypoint": [*INIT, *PYTHON, TOOLSERVER],
-        "command": _arguments(spec),
-        "labels": {SESSION_LABEL: spec.session_id, INSTANCE_LABEL: spec.instance_id},
+        "command": _arguments(spec, handover),
+        "labels": {
+            SESSION_LABEL: spec.session_id,
+            INSTANCE_LABEL: spec.instance_id,
+            CHANNEL_LABEL: socket_path,
+        },
         "environment": environment(spec.project_path),
     }
 
 
-def _arguments(spec: SandboxSpec) -> list[str]:
+def _arguments(spec: SandboxSpec, handover: Handover | None) -> list[str]:
     words = ["--root", spec.project_path, "--abstract", ABSTRACT_NAME]
+    if handover is not None:
+        words += ["--handover", handover.name]
     return [*words, "--allowance", allowance(spec)]
 
 

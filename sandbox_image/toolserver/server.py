@@ -222,21 +222,23 @@ def _parse_request(header: dict[str, object]) -> tuple[int, str, dict[str, objec
 
 
 class Server:
-    """Accepts connections until it is told to stop."""
+    """Accepts connections until it is told to stop; its bounds hold for all listeners together."""
 
-    def __init__(self, listener: socket.socket, services: Services) -> None:
-        """Own `listener`, which is bound and listening."""
-        self._listener = listener
+    def __init__(self, services: Services) -> None:
+        """Serve nothing yet."""
         self._services = services
         self._threads = Threads()
         self._lock = threading.Lock()
         self._open: set[Connection] = set()
 
-    def serve_forever(self) -> None:
-        """Accept and serve; returns only by an exception such as `SystemExit`."""
+    def serve_forever(self, listener: socket.socket) -> None:
+        """Accept and serve; returns only by an exception such as `SystemExit`.
+
+        May run on several threads, each with a listener of its own.
+        """
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError as error:
                 if not _transient(error):
                     raise

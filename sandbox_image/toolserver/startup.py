@@ -9,15 +9,17 @@ import socket
 import sys
 import threading
 
+from sandbox_image.toolserver.handover import Door, checked
 from sandbox_image.toolserver.interpreter import InterpreterLimits
 from sandbox_image.toolserver.limits import Allowance
 from sandbox_image.toolserver.roots import Root
 from sandbox_image.toolserver.server import Server
 from sandbox_image.toolserver.services import Services
+from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 
 USAGE = (
     "usage: toolserver --root DIRECTORY (--abstract NAME | --listen-fd N | --unix PATH)"
-    " [--lua-command WORD…] [--limits JSON] [--allowance JSON]"
+    " [--handover NAME] [--lua-command WORD…] [--limits JSON] [--allowance JSON]"
 )
 
 _BACKLOG = 64
@@ -35,6 +37,7 @@ class Options:
         self.abstract: str | None = None
         self.listen_fd: int | None = None
         self.unix: str | None = None
+        self.handover: str | None = None
         self.lua_command = default_lua_command()
         self.limits = InterpreterLimits()
         self.allowance = Allowance()
@@ -74,6 +77,7 @@ _OPTIONS = (
     "--abstract",
     "--listen-fd",
     "--unix",
+    "--handover",
     "--lua-command",
     "--limits",
     "--allowance",
@@ -89,6 +93,8 @@ def _set(options: Options, word: str, value: str) -> None:
         options.listen_fd = int(value)
     elif word == "--unix":
         options.unix = value
+    elif word == "--handover":
+        options.handover = checked(value)
     elif word == "--allowance":
         options.allowance = Allowance.parse(value)
     else:
@@ -111,6 +117,25 @@ def listen(options: Options) -> socket.socket:
         os.chmod(options.unix, 0o600)
     listener.listen(_BACKLOG)
     return listener
+
+
+def serve_handed(server: Server, name: str) -> None:
+    """Serve the socket that is handed over at `name` too; without one the first must do."""
+    try:
+        door = Door(name)
+    except OSError:
+        # A project that cannot be written, or a file system without sockets.
+        return
+    try:
+        start_thread(_serve_behind, server, door)
+    except ThreadRefused:
+        door.close()
+
+
+def _serve_behind(server: Server, door: Door) -> None:
+    listener = door.receive()
+    if listener is not None:
+        server.serve_forever(listener)
 
 
 def become_first_process() -> None:
@@ -147,9 +172,11 @@ def main(words: list[str]) -> int:
         root, dict(os.environ), options.lua_command, options.limits, options.allowance
     )
     services.prepare()
-    server = Server(listener, services)
+    server = Server(services)
     try:
-        server.serve_forever()
+        if options.handover is not None:
+            serve_handed(server, options.handover)
+        server.serve_forever(listener)
     finally:
         server.close()
         services.close()

@@ -69,6 +69,7 @@ class ToolServer:
         allowance: dict[str, int] | None = None,
         lua: tuple[str, ...] | None = None,
         environment: dict[str, str] | None = None,
+        handover: str | None = None,
     ) -> ToolServer:
         """Start a server on an empty project and wait until it listens."""
         # Not pytest's own directory: the path of a unix socket may have 107 bytes only.
@@ -79,6 +80,7 @@ class ToolServer:
         command += ["--lua-command", *(lua_command() if lua is None else lua)]
         command += ["--limits", json.dumps(limits)] if limits else []
         command += ["--allowance", json.dumps(allowance)] if allowance else []
+        command += ["--handover", handover] if handover else []
         environment = {**_environment(), **(environment or {})}
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         server = cls(root, socket_path, process, base)
