@@ -68,3 +68,17 @@ async def test_clicks_fold_scroll_and_switch(api: ScriptedApi, open_client: Open
         await client.sees("/config", "/cost")
         await client.pilot.click(Popup, offset=(4, 1))
         await client.until(lambda: client.prompt.text == "/cost")
+
+
+async def test_the_count_below_goes_on_counting(api: ScriptedApi, open_client: OpenClient) -> None:
+    session = api.add_session(PROJECT)
+    fill(api, session.id, 60)
+    async with open_client() as client:
+        await client.sees("本59.py")
+        view = client.view
+        for _ in range(5):
+            view.post_message(MouseScrollUp(view, 1, 1, 0, 0, 0, False, False, False))
+        await client.sees("↓ 15 rows")
+        call = {"turn_id": "t", "call_id": "later"}
+        api.emit(session.id, "tool.call", {**call, "name": "read_file", "arguments": {"path": "z"}})
+        await client.sees("↓ 16 rows")

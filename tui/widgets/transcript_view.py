@@ -63,6 +63,7 @@ class TranscriptView(Widget):
         self._now = now
         self._window: Window | None = None
         self._welcome: list[Strip] = []
+        self._counted = 0
 
     @property
     def scrolled(self) -> bool:
@@ -84,11 +85,16 @@ class TranscriptView(Widget):
         if greets(transcript):
             self._greet(session)
             return
-        changed = self._over(transcript).draw(height)
+        window = self._over(transcript)
+        changed = window.draw(height)
+        below, self._counted = self._counted, window.below(height)
         if changed == 0:
             self.refresh()
         elif changed < height:
             self.refresh(Region(0, changed, width, height - changed))
+        elif below != self._counted and not window.following:
+            # Rows were added out of sight; the last one in sight says how many.
+            self.refresh(Region(0, height - 1, width, 1))
 
     def tick(self) -> None:
         """Have running seconds in sight counted on."""
