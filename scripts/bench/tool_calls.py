@@ -1,8 +1,7 @@
 """Tool calls through the whole path, from a client such as a worker is.
 
-The path is: unix socket, supervisor's relay, `docker exec` stream, tool server; with
-bubblewrap the socket leads to the tool server itself. Beside it: `docker exec` in the same
-container, ripgrep run directly, and the agent library's own Docker workspace.
+The path is: unix socket, tool server, with nothing between them. Beside it: `docker exec` in the
+same container, ripgrep run directly, and the agent library's own Docker workspace.
 """
 
 from __future__ import annotations
