@@ -6,6 +6,7 @@ from tui.render.layout import Layout
 from tui.render.paint import Painter
 from tui.render.palette import DARK
 from tui.render.window import Window
+from tui.state.items import Note, Notice
 from tui.state.transcript import Transcript
 
 HEIGHT = 10
@@ -79,3 +80,42 @@ def test_walking_goes_from_call_to_call_and_back_to_the_end() -> None:
     assert seen == [calls[2], calls[1], calls[0], calls[1], calls[2]]
     assert window.walk(1, HEIGHT)
     assert (window.layout.selected, window.following) == (None, True)
+
+
+def test_a_long_answer_of_the_client_is_read_from_its_beginning() -> None:
+    transcript, window = opened()
+    transcript.append(Note(text="short"))
+    window.draw(HEIGHT)
+    assert window.below(HEIGHT) == 0
+    transcript.append(Note(text="\n\n".join(f"line {number}" for number in range(30))))
+    transcript.append(Notice(text="and a word more"))
+    assert window.draw(HEIGHT) == 0
+    assert in_sight(window)[0].strip() == "▌ line 0"
+    assert (window.following, window.below(HEIGHT) > 0) == (False, True)
+    window.follow()
+    window.draw(HEIGHT)
+    assert (window.following, window.below(HEIGHT)) == (True, 0)
+    say(transcript, 50)
+    window.draw(HEIGHT)
+    assert (window.following, window.below(HEIGHT)) == (True, 0)
+
+
+def test_older_messages_do_not_bring_an_answer_back_into_sight() -> None:
+    transcript, window = opened(3)
+    transcript.append(Note(text="\n\n".join(f"line {number}" for number in range(30))))
+    window.draw(HEIGHT)
+    window.follow()
+    window.draw(HEIGHT)
+    older = Transcript()
+    say(older, *range(100, 104))
+    transcript.absorb_older(older)
+    window.draw(HEIGHT)
+    assert (window.following, window.below(HEIGHT)) == (True, 0)
+
+
+def test_an_answer_that_is_the_first_to_be_seen_is_read_from_its_beginning() -> None:
+    transcript = Transcript()
+    transcript.append(Note(text="\n\n".join(f"line {number}" for number in range(30))))
+    window = Window(Layout(transcript, painter()))
+    window.draw(HEIGHT)
+    assert (window.following, window.top) == (False, 0)

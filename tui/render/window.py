@@ -1,14 +1,15 @@
 """Which rows of a layout are in sight.
 
-Owns the row at the top of the screen and whether it stays at the end. Has rows drawn, but knows
-neither the widget that shows them nor what is drawn over them.
+Owns the row at the top of the screen and whether it stays at the end: until it is moved up, or
+until an answer of the client comes that is longer than the screen, which is read from its
+beginning. Has rows drawn, but knows neither the widget that shows them nor what is drawn over them.
 """
 
 from __future__ import annotations
 
 from tui.render.layout import Layout
 from tui.render.paint import Painter
-from tui.state.items import Item, ShellRun, ToolCall
+from tui.state.items import Item, Note, Patch, ShellRun, ToolCall
 
 
 class Window:
@@ -21,7 +22,8 @@ class Window:
         """The first row in sight."""
         self.following = True
         """Whether the end stays in sight while rows are added."""
-        self._structure = -1
+        self._structure = layout.transcript.structure
+        self._known = 0
 
     def draw(self, height: int) -> int:
         """Draw what is in sight; return the first row of the screen that looks different: 0
@@ -30,13 +32,30 @@ class Window:
         layout.sync()
         if self.following:
             changed = layout.draw_tail(height)
-            top = max(0, layout.total - height)
+            end = max(0, layout.total - height)
+            top = min(end, self._long_answer())
+            self.following = top == end
         else:
             top, row = layout.draw_between(self.top, height)
             changed = top + row
+        self._known = len(layout.entries)
         moved = top != self.top or structure != self._structure
         self.top, self._structure = top, structure
         return 0 if moved else max(0, changed - top)
+
+    def _long_answer(self) -> int:
+        """Return the first row of an answer of the client that came since the last drawing; a row
+        beyond the end when none did."""
+        layout = self.layout
+        if layout.transcript.structure != self._structure:
+            # Others than those at the end are new.
+            return layout.total
+        for entry, offset in zip(
+            layout.entries[self._known :], layout.offsets[self._known :], strict=True
+        ):
+            if isinstance(entry.item, Note | Patch):
+                return offset + entry.gap
+        return layout.total
 
     def redraw(self, painter: Painter) -> None:
         """Forget all drawings, for another width or palette; the item at the top stays there."""
