@@ -48,8 +48,25 @@ CREATING: Final = 0o20000100
 _YOUNGEST_CALL: Final = 469
 """Greatest call number that was looked at; what came later is not there."""
 
-_TERMINAL_INJECTION: Final = (0x5412, 0x541C)
-"""TIOCSTI and TIOCLINUX: typing into somebody's terminal."""
+SOCKET_LEVEL: Final = 1
+"""SOL_SOCKET: options of a socket of whichever family."""
+
+PROCESS_HANDLES: Final = (76, 77)
+"""SO_PASSPIDFD and SO_PEERPIDFD, first and last: handles of whoever is at a socket's other end,
+also of a process outside that connected to a socket served inside."""
+
+REFUSED_CONTROLS: Final = (
+    (0x5412, 0x5412),
+    (0x541C, 0x541C),
+    (0x8940, 0x8941),
+    (0x894C, 0x894C),
+    (0x8980, 0x89FF),
+    (0x8B00, 0x8BFF),
+)
+"""Numbers of ioctl, first and last. TIOCSTI and TIOCLINUX type into somebody's terminal. The rest
+asks a socket for the network of its maker, and a channel's is made outside: SIOCGSKNS hands its
+namespace out, SIOCUNIXFILE opens its file, and beside them are bridges, bonds, what drivers have of
+their own, and wireless networks with their names."""
 
 _X32_BIT: Final = 0x40000000
 """Call numbers from here on are a second interface of x86_64 that would pass the list by."""
@@ -178,6 +195,8 @@ class Architecture:
     socket: int
     socketpair: int
     ioctl: int
+    socket_options: tuple[int, int]
+    """getsockopt and setsockopt."""
     personality: int
     refused: dict[str, int]
     modes: dict[int, int]
@@ -196,6 +215,7 @@ ARCHITECTURES: Final = {
         socket=41,
         socketpair=53,
         ioctl=16,
+        socket_options=(55, 54),
         personality=135,
         refused={**_SAME_EVERYWHERE, **_X86_64},
         # chmod, fchmod, fchmodat, fchmodat2, creat, mknod, mknodat
@@ -209,6 +229,7 @@ ARCHITECTURES: Final = {
         socket=198,
         socketpair=199,
         ioctl=29,
+        socket_options=(209, 208),
         personality=92,
         refused={**_SAME_EVERYWHERE, **_AARCH64},
         # fchmod, fchmodat, fchmodat2, mknodat
@@ -256,7 +277,9 @@ def filter_program(machine: str | None = None) -> bytes:
     program += _allow_only(architecture.socket, SOCKET_FAMILIES)
     program += _allow_only(architecture.socketpair, SOCKET_FAMILIES)
     program += _allow_only(architecture.personality, PERSONALITIES)
-    program += _refuse_values(architecture.ioctl, 1, _TERMINAL_INJECTION)
+    program += _refuse_ranges(architecture.ioctl, 1, REFUSED_CONTROLS)
+    for number in architecture.socket_options:
+        program += _hide_options(number, SOCKET_LEVEL, PROCESS_HANDLES)
     program.append(_instruction(_RETURN, _ALLOW))
     return b"".join(program)
 
@@ -305,10 +328,26 @@ def _allow_only(call: int, values: tuple[int, ...]) -> list[bytes]:
     return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
 
 
-def _refuse_values(call: int, place: int, values: tuple[int, ...]) -> list[bytes]:
-    """Refuse `call` when the argument at `place` is one of `values`."""
+def _refuse_ranges(call: int, place: int, ranges: tuple[tuple[int, int], ...]) -> list[bytes]:
+    """Refuse `call` when the argument at `place` lies in one of `ranges`."""
     body = [_argument(place)]
-    for value in values:
-        body += [_instruction(_JUMP_EQUAL, value, 0, 1), _refuse(errno.EPERM)]
+    for first, last in ranges:
+        body += [*_within(first, last), _refuse(errno.EPERM)]
     body.append(_instruction(_RETURN, _ALLOW))
     return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
+
+
+def _hide_options(call: int, level: int, options: tuple[int, int]) -> list[bytes]:
+    """Answer `call` as a kernel does that has no such options; programs fall back then."""
+    refusal = [_argument(2), *_within(*options), _refuse(errno.ENOPROTOOPT)]
+    body = [_argument(1), _instruction(_JUMP_EQUAL, level, 0, len(refusal)), *refusal]
+    body.append(_instruction(_RETURN, _ALLOW))
+    return [_instruction(_JUMP_EQUAL, call, 0, len(body)), *body]
+
+
+def _within(first: int, last: int) -> list[bytes]:
+    """Go on to the next instruction when what is loaded lies in a range, else behind it."""
+    return [
+        _instruction(_JUMP_GREATER_EQUAL, first, 0, 2),
+        _instruction(_JUMP_GREATER_EQUAL, last + 1, 1, 0),
+    ]

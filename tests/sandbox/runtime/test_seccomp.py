@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import product
 
 import pytest
 
-from orchestrator.sandboxes.seccomp import ARCHITECTURES, UnknownArchitecture, filter_program
+from orchestrator.sandboxes.seccomp import (
+    ARCHITECTURES,
+    REFUSED_CONTROLS,
+    UnknownArchitecture,
+    filter_program,
+)
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
-PERMISSION, NO_CALL = 0x00050001, 0x00050026
+PERMISSION, NO_CALL, NO_OPTION = 0x00050001, 0x00050026, 0x0005005C
+
+ABOVE = (0, 1 << 32, 0xFFFFFFFF << 32)
+"""Bits above what the kernel reads of an argument, which change nothing of what it does."""
 
 
 def verdict(program: bytes, audit: int, number: int, *arguments: int) -> int:
@@ -50,8 +59,6 @@ def test_verdicts(machine: str) -> None:
     for family in (17, 38, 40):
         assert verdict(program, audit, known.socket, family) == PERMISSION
         assert verdict(program, audit, known.socketpair, family) == PERMISSION
-    assert verdict(program, audit, known.ioctl, 0, 0x5412) == PERMISSION
-    assert verdict(program, audit, known.ioctl, 0, 0x5401) == ALLOW
     for number, place in known.modes.items():
         assert verdict(program, audit, number, *at(place, 0o100755)) == ALLOW
         assert verdict(program, audit, number, *at(place, 0o104755)) == PERMISSION
@@ -69,6 +76,30 @@ def test_verdicts(machine: str) -> None:
     assert verdict(program, audit, 500) == NO_CALL
     assert verdict(program, audit, 0) == ALLOW
     assert verdict(program, 0x40000003, 0) == KILL
+
+
+@pytest.mark.parametrize("machine", sorted(ARCHITECTURES))
+def test_only_requests_of_the_table_are_refused_to_ioctl(machine: str) -> None:
+    known, program = ARCHITECTURES[machine], filter_program(machine)
+    refused = {each for first, last in REFUSED_CONTROLS for each in range(first, last + 1)}
+    assert refused >= {0x5412, 0x541C, 0x894C, 0x89E0}
+    # Asking a terminal, for unread bytes, and for the devices of a network go on.
+    assert not refused & {0x5401, 0x541B, *range(0x8910, 0x8940)}
+    for number in {each + step for each in refused for step in (-1, 0, 1)} | {0, 0xFFFFFFFF}:
+        wanted = PERMISSION if number in refused else ALLOW
+        for above in ABOVE:
+            seen = verdict(program, known.audit_number, known.ioctl, 3, number | above)
+            assert seen == wanted, hex(number)
+
+
+@pytest.mark.parametrize("machine", sorted(ARCHITECTURES))
+def test_only_options_that_hand_out_processes_are_missing(machine: str) -> None:
+    known, program = ARCHITECTURES[machine], filter_program(machine)
+    for call, level, option in product(known.socket_options, (0, 1, 2, 6, 17, 41, 270), range(128)):
+        wanted = NO_OPTION if level == 1 and option in (76, 77) else ALLOW
+        for above in ABOVE:
+            arguments = (3, level | above, option | above)
+            assert verdict(program, known.audit_number, call, *arguments) == wanted, arguments
 
 
 def test_the_second_interface_of_x86_64_is_closed() -> None:
