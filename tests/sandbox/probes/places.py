@@ -34,6 +34,7 @@ def numbers() -> dict[str, int]:
     """Return the system call numbers that probes may name."""
     known = ARCHITECTURES[platform.machine()]
     own = {"clone": known.clone, "clone3": known.clone3, "socket": known.socket}
+    own |= {"ioctl": known.ioctl, "getsockopt": known.socket_options[0]}
     return known.refused | own | _BESIDES[platform.machine()]
 
 

@@ -30,7 +30,25 @@ def unreachable(name: str, address: str, port: str, version: str = "AF_INET") ->
     return Probe(name, asked, "ENETUNREACH", "networked")
 
 
+def asked(name: str, request: int, control: str, reached: str = "") -> Probe:
+    """A request to a socket's network, at its device `lo` where it is about one."""
+    made = program(
+        f"""
+        maker = socket.socket(socket.AF_UNIX)
+        maker.bind(".probes/{name}")
+        device = ctypes.create_string_buffer(struct.pack("16s24s", b"lo", b""))
+        # Also with bits that the kernel does not read.
+        for number in ({request}, {request} | 1 << 32):
+            syscall("ioctl", maker.fileno(), number, device, reached="{reached}")
+        """
+    )
+    return Probe(name, made, "EPERM", control)
+
+
 STREAM = "socket.SOCK_STREAM"
+
+NOT_THERE = "EOPNOTSUPP ENOTSUP ENOTTY EINVAL ENODEV ENOPKG EFAULT"
+"""What kernels say of devices and features that they do not have."""
 
 SET_LINK = program(
     """
@@ -114,6 +132,13 @@ PROBES = (
     Probe("find-a-device", OTHER_DEVICE, "ENODEV", "networked"),
     Probe("take-a-device-down", SET_LINK, "EPERM", "privileged"),
     Probe("add-a-route", ROUTE, "EPERM", "privileged"),
+    # SIOCGSKNS, SIOCUNIXFILE, SIOCBONDINFOQUERY, SIOCDEVPRIVATE, SIOCGIWNAME and SIOCGIFBR.
+    asked("take-the-network-of-a-socket", 0x894C, "privileged"),
+    asked("open-the-file-of-a-socket", 0x89E0, "privileged"),
+    asked("ask-for-bonds", 0x8994, "unfiltered", NOT_THERE),
+    asked("ask-a-driver", 0x89F0, "unfiltered", NOT_THERE),
+    asked("ask-for-wireless-networks", 0x8B01, "unfiltered", NOT_THERE),
+    asked("ask-for-bridges", 0x8940, "unfiltered", NOT_THERE),
     Probe(
         "filter-packets",
         NETFILTER,

@@ -26,6 +26,45 @@ TRACE = program(
     """
 )
 
+TAKE_A_FILE = program(
+    """
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+    syscall("pidfd_getfd", os.pidfd_open(child), 0, 0)
+    """
+)
+
+ENTER = program(
+    """
+    # CLONE_NEWUTS of this process itself, which changes nothing.
+    syscall("setns", os.pidfd_open(os.getpid()), 0x04000000)
+    """
+)
+
+HOLD_A_PEER = program(
+    """
+    # SO_PEERPIDFD, also with bits that the kernel does not read.
+    here, there = socket.socketpair()
+    handle, size = ctypes.c_int(-1), ctypes.c_int(4)
+    syscall(
+        "getsockopt", here.fileno(), 1 | {above}, 77 | {above},
+        ctypes.byref(handle), ctypes.byref(size),
+    )
+    unless(handle.value >= 0)
+    """
+)
+
+BE_HANDED_A_PEER = program(
+    """
+    # SO_PASSPIDFD: SCM_PIDFD comes along with whatever is received.
+    here, there = socket.socketpair()
+    here.setsockopt(socket.SOL_SOCKET, 76, 1)
+    there.send(b"x")
+    unless([kind for _, kind, _ in here.recvmsg(1, 64)[1] if kind == 4], errno.ENOMSG)
+    """
+)
+
 FIND_THEIRS = program(
     """
     found = []
@@ -69,9 +108,31 @@ PROBES = (
     Probe("trace-a-process", TRACE, "ESRCH EPERM", "host"),
     Probe(
         "take-a-file-of-a-process",
-        "syscall('pidfd_getfd', -1, 0, 0, reached='EBADF')",
+        TAKE_A_FILE,
         "EPERM ENOSYS",
         "unfiltered",
+    ),
+    Probe("enter-a-process", ENTER, "EPERM", "privileged"),
+    Probe(
+        "hold-who-is-at-the-other-end",
+        HOLD_A_PEER.format(above=0),
+        "ENOPROTOOPT",
+        "unfiltered",
+        absent="ENOPROTOOPT",
+    ),
+    Probe(
+        "hold-them-past-the-filter",
+        HOLD_A_PEER.format(above=1 << 32),
+        "EPERM ENOPROTOOPT",
+        "unfiltered",
+        absent="ENOPROTOOPT",
+    ),
+    Probe(
+        "be-handed-who-sends",
+        BE_HANDED_A_PEER,
+        "ENOPROTOOPT",
+        "unfiltered",
+        absent="ENOPROTOOPT",
     ),
     Probe("compare-processes", "syscall('kcmp', os.getpid(), 1, 0, 0, 0)", "EPERM", "privileged"),
     Probe("slow-a-process", "os.setpriority(os.PRIO_PROCESS, HOST_PID, 5)", "ESRCH", "host"),
