@@ -10,6 +10,7 @@ import asyncio
 from types import TracebackType
 from typing import Any, Final, Self
 
+from orchestrator.sandboxes import byte_socket
 from orchestrator.sandboxes.errors import ChannelClosed, ChannelProtocolError
 from orchestrator.sandboxes.frames import FrameParser
 from orchestrator.sandboxes.in_flight import InFlight
@@ -42,7 +43,8 @@ class Channel(asyncio.Protocol):
         try:
             async with asyncio.timeout(timeout_s):
                 loop = asyncio.get_running_loop()
-                transport, channel = await loop.create_unix_connection(cls, path)
+                made = await byte_socket.connect(path)
+                transport, channel = await loop.create_unix_connection(cls, sock=made)
                 await asyncio.shield(channel._greeted)
                 return channel
         except OSError as error:  # TimeoutError included

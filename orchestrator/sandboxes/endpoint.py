@@ -13,6 +13,7 @@ import socket
 from contextlib import suppress
 from typing import Final, Protocol
 
+from orchestrator.sandboxes import byte_socket
 from orchestrator.sandboxes.replies import WIRE_VERSION
 from orchestrator.sandboxes.runtime_errors import SandboxStartFailed
 
@@ -100,7 +101,8 @@ class _Connection:
 
 async def greet(socket_path: str) -> None:
     """Connect once and hear the hello; raises OSError, SandboxStartFailed."""
-    reader, writer = await asyncio.open_unix_connection(socket_path)
+    made = await byte_socket.connect(socket_path)
+    reader, writer = await asyncio.open_unix_connection(sock=made)
     try:
         await read_hello(_Connection(reader))
     finally:

@@ -17,6 +17,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.sandboxes import byte_socket
 from orchestrator.sandboxes.project_layout import UnsafeLayout, open_directory
 
 HANDOVER_TIMEOUT_S: Final = 2.0
@@ -92,7 +93,7 @@ def _visit(handover: Handover, listener: socket.socket) -> bool:
 
 
 def _send(path: str, listener: socket.socket) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+    with byte_socket.unconnected() as visitor:
         visitor.setblocking(False)
         try:
             visitor.connect(path)

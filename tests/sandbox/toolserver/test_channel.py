@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,26 @@ async def test_a_server_that_never_greets_is_given_up() -> None:
     async with serving(silent) as path:
         with pytest.raises(ChannelClosed):
             await Channel.connect(path, timeout_s=0.1)
+
+
+async def test_a_server_that_never_accepts_is_given_up() -> None:
+    with tempfile.TemporaryDirectory(prefix="jido-ch-") as directory, ExitStack() as stack:
+        path = str(Path(directory) / "socket")
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        listener.settimeout(20)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+        with pytest.raises(ChannelClosed):
+            await Channel.connect(path, timeout_s=0.1)
+        # The control: as soon as there is room, the same connection is made.
+        connecting = asyncio.create_task(Channel.connect(path))
+        await asyncio.sleep(0.05)
+        for _ in range(2):
+            served, _ = await asyncio.to_thread(listener.accept)
+            stack.enter_context(served).send(HELLO)
+        async with await connecting as channel:
+            assert channel.hello.root == "/p"
 
 
 @pytest.mark.parametrize(
