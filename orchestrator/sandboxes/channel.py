@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from orchestrator.sandboxes import byte_socket
-from orchestrator.sandboxes.errors import ChannelClosed, ChannelProtocolError
+from orchestrator.sandboxes.errors import ChannelClosed, ChannelProtocolError, ToolTimeout
 from orchestrator.sandboxes.frames import FrameParser
 from orchestrator.sandboxes.in_flight import InFlight
 from orchestrator.sandboxes.replies import Hello, Reply, parse_hello
@@ -100,7 +100,8 @@ class Channel(asyncio.Protocol):
 
         A cancelled caller cancels the operation in the sandbox as well.
         """
-        await self._writable.wait()
+        if not self._writable.is_set():
+            await self._until_writable(timeout_s)
         pending = self._in_flight.start(operation, arguments, payload, timeout_s)
         try:
             return await pending.future
@@ -121,7 +122,8 @@ class Channel(asyncio.Protocol):
 
         The callback must not use this channel: while it lags behind, nothing is read.
         """
-        await self._writable.wait()
+        if not self._writable.is_set():
+            await self._until_writable(timeout_s)
         output = StreamedOutput(self._backlog)
         pending = self._in_flight.start(operation, arguments, payload, timeout_s, output)
         try:
@@ -130,6 +132,14 @@ class Channel(asyncio.Protocol):
         except BaseException:  # raised again once cleaned up
             self._in_flight.abandon(pending)
             raise
+
+    async def _until_writable(self, timeout_s: float | None) -> None:
+        """Wait while the sandbox does not read; raises `ToolTimeout`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._writable.wait()
+        except TimeoutError:
+            raise ToolTimeout(f"not read within {timeout_s:g} s") from None
 
     # The event loop calls these.
 

@@ -219,6 +219,18 @@ async def test_a_server_that_never_accepts_is_given_up() -> None:
             assert channel.hello.root == "/p"
 
 
+async def test_a_server_that_does_not_read_holds_nobody_longer_than_asked() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HELLO)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await writer.wait_closed()
+
+    async with serving(deaf) as path, await Channel.connect(path) as channel:
+        for _ in range(2):
+            with pytest.raises(ToolTimeout):
+                await channel.request("write", {"path": "f"}, b"x" * 4_000_000, timeout_s=0.1)
+
+
 @pytest.mark.parametrize(
     "greeting",
     [
