@@ -18,6 +18,9 @@ from orchestrator.sandboxes.errors import ChannelProtocolError
 MAX_STREAM_BYTES: Final = 1024 * 1024
 """Bytes of streamed output waiting for their callback before reading pauses."""
 
+CHUNK_BYTES: Final = 128
+"""Bytes that each waiting piece counts beside its own: output of single bytes takes memory too."""
+
 OnStream = Callable[[str, bytes], Awaitable[None] | None]
 """Takes the name of a stream, `stdout` or `stderr`, and bytes of it."""
 
@@ -63,7 +66,7 @@ class StreamedOutput:
             raise ChannelProtocolError("the sandbox streamed something unknown")
         self._chunks.append((str(name), data))
         self._arrived.set()
-        self._backlog.change(len(data))
+        self._backlog.change(len(data) + CHUNK_BYTES)
 
     def end(self) -> None:
         """Let `pass_on` return once it has passed on what is there."""
@@ -73,7 +76,7 @@ class StreamedOutput:
     def drop(self) -> None:
         """Forget what waits: nobody takes it any more."""
         if self._chunks:
-            self._backlog.change(-sum(len(data) for _, data in self._chunks))
+            self._backlog.change(-sum(len(data) + CHUNK_BYTES for _, data in self._chunks))
             self._chunks.clear()
 
     async def pass_on(self, on_stream: OnStream) -> None:
@@ -82,7 +85,7 @@ class StreamedOutput:
         while True:
             while chunks:
                 name, data = chunks.popleft()
-                self._backlog.change(-len(data))
+                self._backlog.change(-len(data) - CHUNK_BYTES)
                 answer = on_stream(name, data)
                 if inspect.isawaitable(answer):
                     await answer

@@ -144,6 +144,31 @@ async def test_a_slow_reader_slows_the_command(channel: Channel) -> None:
     assert received == 20_000_000
 
 
+async def test_output_of_single_bytes_is_bounded_too() -> None:
+    frames = b'{"id":1,"stream":"stdout","bytes":1}\nx' * 1000
+    held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HELLO)
+        await reader.readline()
+        try:
+            async with asyncio.timeout(1):
+                for _ in range(60):
+                    writer.write(frames)
+                    await writer.drain()
+            held.set_result(False)
+        except TimeoutError:
+            held.set_result(True)
+
+    async def never(_: str, data: bytes) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(flood) as path, await Channel.connect(path) as channel:
+        streaming = asyncio.create_task(channel.stream("run", {}, never))
+        assert await held
+        streaming.cancel()
+
+
 async def test_a_failing_callback_cancels_the_command(channel: Channel, server: ToolServer) -> None:
     def fail(stream: str, data: bytes) -> None:
         raise LookupError(stream)
