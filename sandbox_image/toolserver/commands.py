@@ -6,7 +6,6 @@ import os
 import time
 
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.output import HeadAndTail
 from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn, wait_readable
 from sandbox_image.toolserver.roots import Directory
@@ -46,9 +45,8 @@ class Command:
         `directory` and the descriptor `stdin` stay the caller's to close; -1 is an empty one.
         """
         self._stdin = stdin
-        self._marker = next_marker()
         self._command = command
-        self._environment = {**environment, MARKER: self._marker}
+        self._environment = environment
         self._directory = directory
         self._child: Child | None = None
         self._stopped: str | None = None
@@ -94,7 +92,7 @@ class Command:
         self._streams = {out_read: "stdout", err_read: "stderr"}
         try:
             streams = (in_read, out_write, err_write)
-            pid = spawn(self._command, self._environment, self._directory, streams)
+            child = spawn(self._command, self._environment, self._directory, streams)
         except BaseException:  # no descriptor may outlive a start that failed
             for handle in (out_read, err_read, in_write):
                 if handle >= 0:
@@ -103,7 +101,7 @@ class Command:
         finally:
             for handle in (out_write, err_write, in_read):
                 os.close(handle)
-        self._child = child = Child(pid, self._marker)
+        self._child = child
         if stdin:
             try:
                 start_thread(feed, in_write, stdin)

@@ -14,9 +14,8 @@ import threading
 import time
 
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.priorities import SCRIPT_NICE
-from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn
+from sandbox_image.toolserver.processes import ProgramMissing, spawn
 from sandbox_image.toolserver.requests import Request
 from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.wire import (
@@ -103,18 +102,15 @@ class _Process:
     def __init__(self, command: list[str], environment: dict[str, str], root: str) -> None:
         ours, theirs = socket.socketpair()
         null = os.open(os.devnull, os.O_WRONLY)
-        marker = next_marker()
         try:
             streams = (theirs.fileno(), theirs.fileno(), null)
-            variables = {**environment, MARKER: marker}
-            pid = spawn(command, variables, Directory(root), streams, nice=SCRIPT_NICE)
+            self.child = spawn(command, environment, Directory(root), streams, nice=SCRIPT_NICE)
         except ProgramMissing as missing:
             ours.close()
             raise ToolFailure("lua_unavailable", f"no Lua interpreter here: {missing}") from None
         finally:
             theirs.close()
             os.close(null)
-        self.child = Child(pid, marker)
         self.connection = ours
         self.bounded = _DeadlineSocket(ours)
         self.reader = FrameReader(self.bounded)

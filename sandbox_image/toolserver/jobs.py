@@ -11,8 +11,7 @@ import threading
 import time
 
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.marks import MARKER, next_marker
-from sandbox_image.toolserver.processes import Child, ProgramMissing, spawn, wait_readable
+from sandbox_image.toolserver.processes import ProgramMissing, spawn, wait_readable
 from sandbox_image.toolserver.roots import Directory
 from sandbox_image.toolserver.threads import ThreadRefused, start_thread
 from sandbox_image.toolserver.watch import LimitWatch
@@ -55,12 +54,11 @@ class Job:
         self._watch = watch
         self._kills = watch.memory_kills
         self._input_lock = threading.Lock()
-        marker = next_marker()
         in_read, self._input = os.pipe()
         out_read, out_write = os.pipe()
         try:
             streams = (in_read, out_write, out_write)
-            pid = spawn(words, {**environment, MARKER: marker}, directory, streams)
+            self._child = spawn(words, environment, directory, streams)
         except BaseException:  # no descriptor may outlive a start that failed
             os.close(self._input)
             os.close(out_read)
@@ -69,7 +67,6 @@ class Job:
             os.close(in_read)
             os.close(out_write)
         os.set_blocking(self._input, False)
-        self._child = Child(pid, marker)
         try:
             start_thread(self._follow, out_read)
         except ThreadRefused:

@@ -53,8 +53,8 @@ def spawn(
     descriptors: tuple[int, ...],
     *,
     nice: int = COMMAND_NICE,
-) -> int:
-    """Start `command` in a new session; returns its pid.
+) -> Child:
+    """Start `command` in a new session of its own, marked.
 
     `descriptors` become 0, 1, 2 and so on. The more `nice`, the longer it waits for others.
     """
@@ -70,20 +70,21 @@ def spawn(
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(descriptors)]
     try:
         with scored_first:
-            pid = _posix_spawn(program, command, environment, actions)
+            pid, marker = _posix_spawn(program, command, environment, actions)
     except OSError as error:
         if error.errno == errno.ENOEXEC:
             script_command = ["sh", program, *command[1:]]
             with scored_first:
-                pid = _posix_spawn("/bin/sh", script_command, environment, actions)
+                pid, marker = _posix_spawn("/bin/sh", script_command, environment, actions)
         elif error.errno in (errno.ENOENT, errno.EACCES):
             raise ProgramMissing(command[0], 127 if error.errno == errno.ENOENT else 126) from None
         else:
             raise
     except ValueError as error:
         raise ToolFailure("invalid_argument", f"the command cannot be started: {error}") from None
+    child = Child(pid, marker)
     run_last(pid, nice)
-    return pid
+    return child
 
 
 def _posix_spawn(
@@ -91,13 +92,12 @@ def _posix_spawn(
     command: list[str],
     environment: dict[str, str],
     actions: list[tuple[int, int, int]],
-) -> int:
+) -> tuple[int, str]:
     return start_marked(
-        environment.get(MARKER),
-        lambda: os.posix_spawn(
+        lambda marker: os.posix_spawn(
             program,
             command,
-            environment,
+            {**environment, MARKER: marker},
             file_actions=actions,
             setsid=True,
             setsigdef=_RESET_SIGNALS,

@@ -14,9 +14,7 @@ from contextlib import suppress
 
 from sandbox_image.toolserver.commands import DRAIN_GRACE_S, feed
 from sandbox_image.toolserver.errors import ToolFailure
-from sandbox_image.toolserver.marks import MARKER, next_marker
 from sandbox_image.toolserver.processes import (
-    Child,
     ProgramMissing,
     find_program,
     spawn,
@@ -63,7 +61,6 @@ class Shell:
 
     def __init__(self, environment: dict[str, str], directory: Directory) -> None:
         """Start the shell in `directory`."""
-        self._marker = next_marker()
         self._turn = threading.Lock()
         self._stopped: str | None = None
         script, self._script = _pipe()
@@ -73,15 +70,13 @@ class Shell:
         null = _raised(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         try:
             words = _shell_words(environment["PATH"])
-            variables = {**environment, MARKER: self._marker}
-            pid = spawn(words, variables, directory, (null, out, err, script, report))
+            self._child = spawn(words, environment, directory, (null, out, err, script, report))
         except BaseException:  # no descriptor may outlive a start that failed
             self._close_descriptors()
             raise
         finally:
             for handle in (null, out, err, script, report):
                 os.close(handle)
-        self._child = Child(pid, self._marker)
         for handle in (self._out, self._err, self._report):
             os.set_blocking(handle, False)
         os.write(self._script, _PREPARE)
