@@ -1,7 +1,8 @@
 """The workspace of the agent's tools: what they need beyond pydantic-ai's protocol.
 
-Persistent shells, writes that overwrite only what the agent has read, and edits that forgive
-whitespace. What the agent has read is remembered in the sandbox, for the session's life.
+Persistent shells, background jobs, writes that overwrite only what the agent has read, and
+edits that forgive whitespace. What the agent has read is remembered in the sandbox, for the
+session's life.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_ai.workspaces import CommandResult, WorkspaceCommand
 
 from orchestrator.sandboxes import results
+from orchestrator.sandboxes.background_jobs import BackgroundJobs
 from orchestrator.sandboxes.errors import Ambiguous, ChannelClosed, InvalidArgument, ToolError
 from orchestrator.sandboxes.replies import Reply
 from orchestrator.sandboxes.workspace import SandboxWorkspace, Translated, command_error, decode
@@ -39,6 +41,11 @@ class Preview(NamedTuple):
 
 class AgentWorkspace(SandboxWorkspace):
     """One session's project as the agent's own tools use it."""
+
+    @property
+    def jobs(self) -> BackgroundJobs:
+        """The session's background jobs."""
+        return BackgroundJobs(self.channel, self._environment)
 
     async def read_seen(self, path: str) -> bytes:
         """Read a whole file that the agent is shown, so that it may overwrite it later."""

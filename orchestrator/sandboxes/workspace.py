@@ -256,7 +256,7 @@ class SandboxWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, S
         env: Mapping[str, str] | None,
         timeout: float | None,
     ) -> CommandResult:
-        arguments, payload = _command_arguments(command, shell)
+        arguments, payload = command_arguments(command, shell)
         arguments.update(kept)
         arguments["env"] = {**self._environment, **(env or {})}
         if timeout is not None:
@@ -314,8 +314,8 @@ def _entry(directory: str, row: dict[str, Any]) -> FileEntry:
     )
 
 
-def _command_arguments(command: WorkspaceCommand, shell: bool) -> tuple[dict[str, Any], bytes]:
-    """A command as arguments, or as payload when it is too long for them."""
+def command_arguments(command: WorkspaceCommand, shell: bool) -> tuple[dict[str, Any], bytes]:
+    """A command as arguments, or as payload when it is too long for them; raises ValueError."""
     if isinstance(command, str):
         if not shell:
             raise TypeError("a string command requires shell=True; pass an argv sequence otherwise")
