@@ -16,7 +16,16 @@ from tui.state import outcomes as o
 from tui.state.hints import hints, standing
 from tui.state.reduce import reduce
 from tui.state.tabs import tabs
-from tui.state.tool_words import change_counts, count, duration, exit_code, money, target, verb
+from tui.state.tool_words import (
+    change_counts,
+    count,
+    duration,
+    exit_code,
+    full_target,
+    money,
+    target,
+    verb,
+)
 from tui.state.workspace import Saved, Workspace
 
 
@@ -201,13 +210,26 @@ def test_the_farewell_says_how_to_come_back() -> None:
 def test_words_of_calls() -> None:
     assert verb("read_file", done=True) == "Read"
     assert verb("make_tea", done=False) == "Using make tea"
-    assert target({"path": "a\nb"}) == "a b"
-    assert target({"argv": 1}) == '{"argv": 1}'
-    assert target({}) == ""
+    assert target("read_file", {"path": "a\nb"}) == "a b"
+    assert target("make_tea", {"argv": 1}) == '{"argv": 1}'
+    assert target("make_tea", {}) == ""
     assert exit_code("run_command", "x\n[exit code: 7]") == 7
     assert exit_code("shell", '{"exit_code": -9}') == -9
     assert exit_code("run_command", "fine") == 0
     assert exit_code("read_file", "[exit code: 7]") is None
+    assert (verb("start_command", done=False), verb("stop_command", done=True)) == (
+        "Starting",
+        "Stopped",
+    )
+    assert target("start_command", {"command": "make serve"}) == "make serve"
+    assert target("check_command", {"command_id": "job-1", "wait_s": 9}) == "job-1"
+    assert target("check_command", {"wait_s": 9}) == "background commands"
+    assert target("send_input", {"command_id": "job-1", "text": "y\n"}) == "job-1: y"
+    assert full_target("send_input", {"command_id": "job-1", "text": "a\nb\n"}) == "a\nb\n"
+    said = "[output so far]\n[exit code: 9]\n"
+    assert exit_code("check_command", f"{said}[job-1 is running]") is None
+    assert exit_code("check_command", f"{said}[job-1 has exited]\n[exit code: 0]") == 0
+    assert exit_code("stop_command", f"{said}[job-1 has exited]\n[exit code: 137]") is None
     assert change_counts("write_file", {"content": "a\nb"}) == (2, 0)
     assert change_counts("edit_file", {"old_string": "a\nb\nc", "new_string": "a\nX\nY\nc"}) == (
         2,

@@ -70,7 +70,7 @@ def _ask(session: SessionState, palette: Palette, width: int) -> list[tuple[Row,
     head = styled(
         ("Allow ", Style(bold=True)),
         (verb(ask.tool, done=False).lower() + " ", Style(bold=True)),
-        (target(ask.arguments), Style(color=palette.warn)),
+        (target(ask.tool, ask.arguments), Style(color=palette.warn)),
         (more, Style(color=palette.dim)),
     )
     rows = [head, *_subject(ask, palette, width)]

@@ -59,7 +59,7 @@ class ToolPainter:
                 _mark(item.finished, failed),
                 color,
                 words,
-                target(item.arguments),
+                target(item.name, item.arguments),
                 facts,
                 width,
                 struck=denied,

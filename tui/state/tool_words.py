@@ -29,6 +29,7 @@ _VERBS: Final[dict[str, tuple[str, str]]] = {
     "bash": ("Running", "Ran"),
     "start_command": ("Starting", "Started"),
     "check_command": ("Checking", "Checked"),
+    "send_input": ("Sending to", "Sent to"),
     "stop_command": ("Stopping", "Stopped"),
     "lua": ("Running Lua", "Ran Lua"),
     "write_plan": ("Planning", "Planned"),
@@ -47,7 +48,10 @@ _TARGETS: Final = (
     "name",
 )
 _EXIT: Final = re.compile(r"exit[ _]code[\"']?\s*[:=]?\s*(-?\d{1,5})\b", re.IGNORECASE)
-_COMMANDS: Final = frozenset({"run_command", "shell", "bash", "check_command", "stop_command"})
+_COMMANDS: Final = frozenset({"run_command", "shell", "bash"})
+_BACKGROUND: Final = frozenset({"start_command", "check_command", "send_input"})
+"""Tools that name an exit code in their last line once there is one. What one stopped is not
+among them: a code that the stopping made is no failure."""
 
 
 def verb(name: str, *, done: bool) -> str:
@@ -59,8 +63,12 @@ def verb(name: str, *, done: bool) -> str:
     return words[1] if done else words[0]
 
 
-def target(arguments: Mapping[str, Any]) -> str:
+def target(name: str, arguments: Mapping[str, Any]) -> str:
     """Return what the call works on, on one line."""
+    if name == "check_command" and not arguments.get("command_id"):
+        return "background commands"
+    if name == "send_input" and isinstance(text := arguments.get("text"), str) and text.strip():
+        return one_line(f"{arguments.get('command_id')}: {text}")
     for key in _TARGETS:
         value = arguments.get(key)
         if isinstance(value, str) and value.strip():
@@ -79,7 +87,7 @@ def full_target(name: str, arguments: Mapping[str, Any]) -> str:
     """
     if name not in _VERBS and arguments:
         return json.dumps(arguments, ensure_ascii=False, indent=2)
-    for key in ("command", "script"):
+    for key in ("command", "script", "text"):
         value = arguments.get(key)
         if isinstance(value, str):
             return value
@@ -87,7 +95,13 @@ def full_target(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def exit_code(name: str, text: str) -> int | None:
-    """Return the exit code that the outcome of a command names; 0 when it names none."""
+    """Return the exit code that the outcome of a command names; 0 when it names none.
+
+    Of a command in the background it is None while it runs.
+    """
+    if name in _BACKGROUND:
+        last = _EXIT.search(text.rstrip().rpartition("\n")[2])
+        return int(last[1]) if last else None
     if name not in _COMMANDS:
         return None
     codes = _EXIT.findall(text[-600:])
