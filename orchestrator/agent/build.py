@@ -20,6 +20,7 @@ from pydantic_ai_harness.repo_context import RepoContext
 from pydantic_ai_harness.shell import Shell
 
 from orchestrator.agent.deps import TurnDeps
+from orchestrator.agent.job_tools import job_toolset
 from orchestrator.agent.lua_tool import lua_toolset
 from orchestrator.agent.policy import TurnPolicy
 from orchestrator.agent.project_tools import ProjectToolset
@@ -50,8 +51,9 @@ says a call was interrupted, cancelled or denied is final: look at what happened
 anything like it again.
 
 Commands run to their end within 120 seconds unless you give more time. `run_command` starts
-afresh each time, `shell` keeps its directory and variables, and what has to go on in the
-background (a server, a watcher) is a job of `lua`: jido.job_start. Use TMPDIR for temporary files.
+afresh each time, `shell` keeps its directory and variables, and what has to go on (a server, a
+watcher) is for `start_command`: it outlives your turn, so stop what is of no more use. Use TMPDIR
+for temporary files.
 """
 
 
@@ -94,7 +96,7 @@ def shared_agent() -> Agent[TurnDeps, Answer]:
         output_type=[str, DeferredToolRequests],
         name="jido",
         instructions=INSTRUCTIONS,
-        toolsets=[lua_toolset(), shell_toolset(), ProjectToolset()],
+        toolsets=[lua_toolset(), shell_toolset(), job_toolset(), ProjectToolset()],
         capabilities=_capabilities(),
         retries=MAX_TOOL_RETRIES,
     )

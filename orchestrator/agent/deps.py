@@ -25,3 +25,5 @@ class TurnDeps:
     """None when there are no `project_tools`."""
     elapsed_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds of each call that ran, by call."""
+    job_cursors: dict[str, int] = field(default_factory=dict)
+    """Bytes of a job's output that the model was shown in this turn, by job."""

@@ -27,6 +27,7 @@ from pydantic_ai.workspaces import (
 
 from orchestrator.agent.deltas import DeltaBuffer
 from orchestrator.agent.hints import with_hint
+from orchestrator.agent.jobs import Jobs, KeepsJobs
 from orchestrator.domain.limits import COMMAND_TIMEOUT_S, MAX_COMMAND_TIMEOUT_S
 
 MAX_LIVE_BYTES: Final = 262_144
@@ -147,6 +148,10 @@ class LiveWorkspace:
         self.knows = backend if isinstance(backend, KnowsFiles) else None
         """The backend where it guards what the agent has not read; None where it cannot."""
         self._shells = backend if isinstance(backend, KeepsShells) else None
+        self.jobs: Jobs | None = backend.jobs if isinstance(backend, KeepsJobs) else None
+        """The session's background jobs; None where there are none."""
+        self.show = output.take
+        """Takes `stdout` or `stderr` and a chunk, to be shown as output of the running call."""
         self._edited: dict[str, str] = {}
         if isinstance(backend, ShowsOutput):
             backend.on_output = output.take

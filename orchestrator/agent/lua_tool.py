@@ -23,10 +23,8 @@ async def lua(ctx: RunContext[TurnDeps], script: str, timeout_s: float | None = 
 
     Use it when one step touches many files: a loop over forty files is one call. The script
     sees `jido`: read_file(path), write_file(path, text), list_dir(path), glob(pattern),
-    grep(pattern), shell(command), stat(path), exists(path), and background jobs:
-    job_start(command) returns a name for job_poll(name, {wait = seconds}), job_input(name, text)
-    and job_kill(name). A failing operation returns nil, a message and a code. Globals keep their
-    values between calls. There is no os, io or require.
+    grep(pattern), shell(command), stat(path), exists(path). A failing operation returns nil, a
+    message and a code. Globals keep their values between calls. There is no os, io or require.
     The project's own tools are jido.tools.NAME(arguments).
 
     Args:

@@ -23,8 +23,11 @@ from orchestrator.agent.edit_arguments import exact_edit
 from orchestrator.agent.live import current_call, current_tool
 from orchestrator.agent.request import Approval
 
-COMMAND_TOOLS: Final = frozenset({"run_command", "shell", "lua"})
-"""Tools that run code in the sandbox."""
+COMMAND_TOOLS: Final = frozenset({"run_command", "shell", "lua", "start_command", "send_input"})
+"""Tools that run code in the sandbox; what a started shell is sent, it runs."""
+
+SHOWN_TOOLS: Final = COMMAND_TOOLS | {"check_command", "stop_command"}
+"""Tools whose output is shown while they run."""
 
 EDIT_TOOLS: Final = frozenset({"write_file", "edit_file"})
 """Tools that change files."""
@@ -38,6 +41,8 @@ _REASONS: Final = {
     "run_command": "Runs a command in the session's sandbox.",
     "shell": "Runs a command in a shell of the session's sandbox that stays.",
     "lua": "Runs a Lua script in the session's sandbox.",
+    "start_command": "Starts a command in the session's sandbox that goes on in the background.",
+    "send_input": "Writes to a command that runs in the session's sandbox.",
     "write_file": "Writes a file of the project.",
     "edit_file": "Changes a file of the project.",
 }
@@ -91,7 +96,7 @@ class TurnPolicy(AbstractCapability[TurnDeps]):
         handler: WrapToolExecuteHandler,
     ) -> Any:
         """Run the call, measured, with its commands' output shown live."""
-        shown = call.tool_call_id if call.tool_name in COMMAND_TOOLS else None
+        shown = call.tool_call_id if call.tool_name in SHOWN_TOOLS else None
         token, named = current_call.set(shown), current_tool.set(call.tool_name)
         started = time.perf_counter()
         try:

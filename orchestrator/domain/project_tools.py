@@ -48,7 +48,8 @@ BUILT_IN_TOOLS: Final = frozenset(
     {
         *("read_file", "write_file", "edit_file", "multi_edit", "list_files", "find_files"),
         *("search_files", "create_directory", "file_info", "glob", "grep", "find"),
-        *("run_command", "start_command", "check_command", "stop_command", "shell", "bash", "lua"),
+        *("run_command", "start_command", "check_command", "send_input", "stop_command"),
+        *("shell", "bash", "lua"),
         *("write_plan", "update_plan", "read_plan", "todo", "task", "delegate", "final_result"),
     }
 )

@@ -128,6 +128,7 @@ def test_no_name_of_the_agents_own_and_none_that_the_client_has_words_for() -> N
         "read_file",
         "run_command",
         "check_command",
+        "send_input",
         "bash",
         "todo",
         "search_files",

@@ -4,6 +4,8 @@
     list [PATH]                  write PATH <<END … END     grep PATTERN
     run CMD…                     lua SCRIPT                 lua <<END … END
     shell CMD…                   todo a; b; c               say TEXT
+    start CMD…                   send JOB TEXT…             stop JOB
+    check [JOB [SECONDS [TEXT…]]]
     think TEXT                   sleep SECONDS              fail
     tool NAME {"json": …}
 
@@ -18,11 +20,15 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from orchestrator.domain.jobs import is_job_name
+
 HELP: Final = """\
 - `read PATH` · `list [PATH]` · `grep PATTERN`
 - `write PATH TEXT…`, or `write PATH <<END`, lines, `END`
 - `edit PATH "old" "new"`
 - `run COMMAND…` · `shell COMMAND…`, which keeps its directory
+- `start COMMAND…` in the background · `check`, or `check JOB SECONDS TEXT…` to wait for it
+- `send JOB TEXT…` · `stop JOB`
 - `lua SCRIPT`, or `lua <<END`, lines, `END`
 - `tool NAME {"argument": …}`: one of the project's own tools
 - `todo first; second; third`
@@ -37,6 +43,7 @@ MAX_COMMANDS: Final = 200
 
 StepKind = Literal["tool", "say", "think", "sleep", "fail"]
 
+_RUNS: Final = {"run": "run_command", "shell": "shell", "start": "start_command"}
 _HEREDOC: Final = re.compile(r"(?s)(.*?)\s*<<\s*(['\"]?)(\w+)\2\s*$")
 
 
@@ -117,10 +124,10 @@ def _call(verb: str, rest: str, body: str | None) -> tuple[str, dict[str, Any]] 
             return "list_files", {"path": _unquoted(rest)} if rest else {}
         case "grep" if rest:
             return "grep", {"pattern": _unquoted(rest)}
-        case "run" if rest:
-            return "run_command", {"command": rest}
-        case "shell" if rest:
-            return "shell", {"command": rest}
+        case "run" | "shell" | "start" if rest:
+            return _RUNS[verb], {"command": rest}
+        case "check" | "send" | "stop":
+            return _job(verb, rest)
         case "lua" if body is not None or rest:
             return "lua", {"script": rest if body is None else body}
         case "todo" if rest:
@@ -134,6 +141,32 @@ def _call(verb: str, rest: str, body: str | None) -> tuple[str, dict[str, Any]] 
             return _edit(rest)
         case _:
             return None
+
+
+def _job(verb: str, rest: str) -> tuple[str, dict[str, Any]] | None:
+    name, _, more = rest.partition(" ")
+    named = {"command_id": name}
+    if verb == "check" and not rest:
+        return "check_command", {}
+    # Sentences may begin with these words too.
+    if not is_job_name(name) or (more and verb == "stop"):
+        return None
+    match verb:
+        case "stop":
+            return "stop_command", named
+        case "send":
+            return "send_input", {**named, "text": f"{more}\n"}
+        case _:
+            return _check(named, more.strip())
+
+
+def _check(named: dict[str, Any], more: str) -> tuple[str, dict[str, Any]] | None:
+    seconds, _, text = more.partition(" ")
+    try:
+        waits = {"wait_s": float(seconds)} if seconds else {}
+    except ValueError:
+        return None
+    return "check_command", {**named, **waits, **({"until": text.strip()} if text else {})}
 
 
 def _write(rest: str, body: str | None) -> tuple[str, dict[str, Any]] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.agent.policy import approval_reason, needs_approval
 from orchestrator.agent.request import Approval
 from orchestrator.domain.history import Answer
 from tests.unit.agent.stage import Play
@@ -38,6 +39,22 @@ async def test_each_mode_asks_for_its_tools(
     calls = [data["call_id"] for data in stage.sink.of("tool.call")]
     assert len(calls) == len(set(calls)) == 4
     assert [data["status"] for data in stage.sink.of("tool.result")] == ["ok"] * 4
+
+
+@pytest.mark.parametrize("approval", ["ask", "edits", "all"])
+def test_what_starts_or_feeds_a_command_asks_and_what_looks_or_stops_does_not(
+    approval: Approval,
+) -> None:
+    for tool in ("run_command", "start_command", "send_input"):
+        assert needs_approval(tool, approval, frozenset()) is (approval != "all")
+        assert not needs_approval(tool, approval, frozenset({tool}))
+        assert "tool of the project" not in approval_reason(tool)
+    # Allowing one of them allows no other.
+    assert needs_approval("send_input", approval, frozenset({"start_command"})) is (
+        approval != "all"
+    )
+    for tool in ("check_command", "stop_command"):
+        assert not needs_approval(tool, approval, frozenset())
 
 
 async def test_nothing_happens_before_the_word_and_a_no_is_told_to_the_model(

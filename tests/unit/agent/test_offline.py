@@ -20,6 +20,19 @@ from tests.unit.agent.stage import Play
         ("list src", "list_files", {"path": "src"}),
         ("grep def main", "grep", {"pattern": "def main"}),
         ("run ls | wc -l", "run_command", {"command": "ls | wc -l"}),
+        ("shell cd src", "shell", {"command": "cd src"}),
+        ("start make serve", "start_command", {"command": "make serve"}),
+        ("check", "check_command", {}),
+        ("check job-1", "check_command", {"command_id": "job-1"}),
+        ("check job-12 2.5", "check_command", {"command_id": "job-12", "wait_s": 2.5}),
+        (
+            "check job-1 9 is up",
+            "check_command",
+            {"command_id": "job-1", "wait_s": 9.0, "until": "is up"},
+        ),
+        ("send job-1 a  b", "send_input", {"command_id": "job-1", "text": "a  b\n"}),
+        ("send job-1", "send_input", {"command_id": "job-1", "text": "\n"}),
+        ("stop job-1", "stop_command", {"command_id": "job-1"}),
         ("lua return 1 + 1", "lua", {"script": "return 1 + 1"}),
         ("write a.txt hello you", "write_file", {"path": "a.txt", "content": "hello you\n"}),
         (
@@ -47,7 +60,9 @@ def test_several_lines_with_here_documents_and_comments() -> None:
     "prompt",
     [
         "", "hello", "read", "grep", "run", "lua", "todo", "write", "write a.txt", "say", "think",
-        "edit a.txt one", 'edit a.txt "open', "sleep soon", "say hi\nand more", "write <<END",
+        "start", "check it", "check job-1 soon", "send", "send it off", "stop", "stop it",
+        "stop job-1 now", "edit a.txt one", 'edit a.txt "open', "sleep soon",
+        "say hi\nand more", "write <<END",
     ],
 )  # fmt: skip
 def test_anything_else_is_no_command(prompt: str) -> None:
@@ -69,6 +84,14 @@ async def test_failures_are_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert stage.sink.of("reasoning.delta")[0]["text"] == "about it"
     assert "1 of 2 succeeded" in stage.sink.text()
     assert (tmp_path / "deep/down/a.txt").read_text() == "x\n"
+
+
+async def test_a_project_without_jobs_has_no_tools_for_them(tmp_path: Path) -> None:
+    for line in ("start true", "check", "stop job-1"):
+        stage = Play(tmp_path)
+        assert (await stage.prompt(line)).status == "completed"
+        assert stage.sink.of("tool.call") == []
+        assert "There is no tool" in stage.sink.text()
 
 
 async def test_the_task_list_reaches_the_sink(tmp_path: Path) -> None:
