@@ -27,7 +27,8 @@ WAKEFUL_S = 2.0
 """Seconds after the last activity until it counts as nothing."""
 
 LONGEST_TRUST_S = 30.0
-"""Seconds a measurement counts while something runs and free space does not shrink."""
+"""Seconds a measurement counts when something may have been written since and free space did not
+shrink: others may have freed as much."""
 
 LEAST_STEP_BYTES = 256 * 1024
 """Bytes of free space that must be gone before the project is measured again."""
@@ -153,6 +154,7 @@ class DiskWatch:
         self._free = 0
         self._free_then = 0
         self._measured_at = 0.0
+        self._stirred_at = 0.0
         self._took_s = 0.0
         self._stopped_at = 0
         self._known = False
@@ -214,16 +216,18 @@ class DiskWatch:
                     self._wake.clear()
                 # A project that is gone or out of reach for now cannot be measured.
                 with suppress(OSError):
-                    self._look(active, stop_all, changed)
+                    self._look(stop_all, changed)
                 self._awake = time.monotonic() < calm_at
+                if self._awake:
+                    self._stirred_at = time.monotonic()
                 self._wake.wait(BUSY_INTERVAL_S if self._awake else IDLE_INTERVAL_S)
 
         threading.Thread(target=run, daemon=True).start()
 
-    def _look(self, busy: bool, stop_all: Callable[[], None], changed: Callable[[], None]) -> None:
+    def _look(self, stop_all: Callable[[], None], changed: Callable[[], None]) -> None:
         before = (self.state, self.low, self._known)
         self._take_free_space()
-        if (self._warning or self._ceiling) and self._is_stale(busy):
+        if (self._warning or self._ceiling) and self._is_stale():
             self._measure()
             grown = self.added - self._stopped_at > FULL_GROWTH_BYTES
             if self.full and (before[0] != "full" or grown):
@@ -237,13 +241,13 @@ class DiskWatch:
         self._free = space.f_bavail * space.f_frsize
         self.low = self._free < min(LOW_FREE_BYTES, space.f_blocks * space.f_frsize // 20)
 
-    def _is_stale(self, busy: bool) -> bool:
+    def _is_stale(self) -> bool:
         if self._measured_at == 0.0:
             return True
         age = time.monotonic() - self._measured_at
         if age < self._took_s * _REST:
             return False
-        if (busy or self.full) and age > LONGEST_TRUST_S:
+        if self._stirred_at > self._measured_at and age > LONGEST_TRUST_S:
             return True
         if self.state != "ok" and self._free - self._free_then >= LEAST_STEP_BYTES:
             return True

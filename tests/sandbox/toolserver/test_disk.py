@@ -15,7 +15,7 @@ from orchestrator.sandboxes.workspace import SandboxWorkspace
 from tests.support.toolserver import RawClient, ToolServer, running
 
 MIB = 1024 * 1024
-WAIT_S = 40.0
+WAIT_S = 60.0
 """Seconds a busy machine may take to see what was written."""
 
 
@@ -62,7 +62,8 @@ def test_a_warning_and_no_more(watched: ToolServer) -> None:
     with watched.connect() as client:
         assert client.call("run", shell=FILL.format(12 * MIB, "big")).payload == b"written\n"
         disk = disk_until(client, state("warning"))
-        assert 12 * MIB <= disk["added"] < 13 * MIB
+        # It may have been seen while it was being written.
+        assert 8 * MIB < disk["added"] < 13 * MIB
         assert client.call("write", b"text", path="file").result["created"]
         client.call("remove", path="big")
         client.call("run", shell="true")
@@ -97,6 +98,14 @@ def test_a_sparse_file_takes_what_it_holds(watched: ToolServer) -> None:
     with watched.connect() as client:
         assert client.call("run", shell="truncate -s 30M sparse; echo made").payload == b"made\n"
         client.call("run", shell=FILL.format(12 * MIB, "big"))
+        assert disk_until(client, state("warning"))["added"] < 13 * MIB
+
+
+def test_what_others_free_meanwhile_hides_nothing(watched: ToolServer) -> None:
+    beside = watched.root.parent / "beside"
+    beside.write_bytes(os.urandom(64 * MIB))
+    with watched.connect() as client:
+        client.call("run", shell=f"rm {beside}; " + FILL.format(12 * MIB, "big"))
         assert disk_until(client, state("warning"))["added"] < 13 * MIB
 
 
