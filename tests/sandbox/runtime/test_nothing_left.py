@@ -33,12 +33,19 @@ async def sleeping(sandbox: Sandbox) -> int:
     return int((await sandbox.shell(f"pgrep -c -f {FIVE_MINUTES}")).stdout)
 
 
+async def until_sleeping(sandbox: Sandbox, count: int) -> None:
+    """Wait until that many do."""
+    async with asyncio.timeout(20):
+        while await sleeping(sandbox) != count:  # noqa: ASYNC110 (other processes are awaited)
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("hiding", HIDING.values(), ids=HIDING)
 async def test_what_hides_ends_with_its_command(sandboxes: Sandboxes, hiding: str) -> None:
     sandbox = await sandboxes.start()
     # The same left behind at a normal end goes on, so it is the ending that ends it.
     await sandbox.shell(hiding)
-    assert await sleeping(sandbox) == 1
+    await until_sleeping(sandbox, 1)
     await sandbox.shell(f"pkill -f {FIVE_MINUTES}")
     with pytest.raises(WorkspaceTimeoutError):
         await sandbox.workspace.run(f"{hiding}\nsleep 60", shell=True, timeout=0.5)
@@ -51,9 +58,7 @@ async def test_what_others_started_is_left_alone(sandboxes: Sandboxes) -> None:
     beside = asyncio.create_task(
         sandbox.workspace.run("bash -c 'ulimit -x 7; sleep 300' & wait", shell=True, timeout=30)
     )
-    async with asyncio.timeout(20):
-        while await sleeping(sandbox) < 3:  # noqa: ASYNC110 (it is another process that is awaited)
-            await asyncio.sleep(0.05)
+    await until_sleeping(sandbox, 3)
     with pytest.raises(WorkspaceTimeoutError):
         await sandbox.workspace.run("setsid sleep 299 & sleep 60", shell=True, timeout=0.5)
     assert await sleeping(sandbox) == 3
