@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
-import sys
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from orchestrator.sandboxes.channel import Channel
-from orchestrator.sandboxes.runtime import SandboxSpec
 from orchestrator.sandboxes.runtime_errors import SandboxStartFailed
 from tests.support.docker import containers, inspect
-from tests.support.requirements import require, require_docker
+from tests.support.other_view import act_behind
+from tests.support.requirements import require
 from tests.support.sandboxes import Sandbox, Sandboxes
 
-pytestmark = pytest.mark.docker
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.parametrize("sandboxes", ["docker"], indirect=True),
+]
 
 START_TWICE = """
-import asyncio, json, sys
-from orchestrator.sandboxes.docker import DockerRuntime
-from orchestrator.sandboxes.runtime import SandboxLimits, SandboxSpec
-from orchestrator.sandboxes.workspace import SandboxWorkspace
-
-async def main():
-    fields = json.loads(sys.argv[1])
-    limits = SandboxLimits(*fields.pop("limits"))
-    spec = SandboxSpec(**fields, limits=limits)
-    runtime = DockerRuntime(spec.instance_id, spec.image)
-    try:
-        for _ in range(2):
-            await runtime.start(spec, sys.argv[2])
-            workspace = SandboxWorkspace(sys.argv[2], spec.session_id)
-            said = (await workspace.run(["echo", "here"])).stdout
-            await workspace.aclose()
-            print("said", said)
-            await runtime.stop(spec.session_id)
-    finally:
-        await runtime.close()
-
-asyncio.run(main())
+async def act(runtime, spec, path):
+    for _ in range(2):
+        await runtime.start(spec, path)
+        workspace = SandboxWorkspace(path, spec.session_id)
+        print("said", (await workspace.run(["echo", "here"])).stdout)
+        await workspace.aclose()
+        await runtime.stop(spec.session_id)
 """
-
-
-@pytest.fixture
-async def sandboxes() -> AsyncIterator[Sandboxes]:
-    require_docker()
-    opened = Sandboxes("docker")
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 def commands_of(sandbox: Sandbox) -> list[str]:
@@ -139,24 +112,11 @@ async def test_where_the_project_is_another_view_a_relay_serves_and_is_remembere
     await sandboxes.runtime.stop(first.spec.session_id)
     copy = sandboxes.base / "copy"
     await asyncio.to_thread(subprocess.run, ["cp", "-a", str(first.project), str(copy)], check=True)
-    said = await asyncio.to_thread(_start_twice_where_the_view_is, copy, first.spec, sandboxes.base)
+    mount = f"mount --bind {copy} {first.spec.project_path}"
+    path = str(sandboxes.base / "view.sock")
+    said = await asyncio.to_thread(act_behind, mount, START_TWICE, first.spec, path)
     assert said.count("said here") == 2
     assert said.count("channel.relayed") == 1
-
-
-def _start_twice_where_the_view_is(copy: Path, spec: SandboxSpec, base: Path) -> str:
-    fields = asdict(spec)
-    fields["limits"] = list(fields["limits"].values())
-    words = [sys.executable, "-c", START_TWICE, json.dumps(fields), str(base / "view.sock")]
-    mount = f"mount --bind {copy} {spec.project_path}"
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 async def test_a_start_cut_short_in_the_handover_leaves_nothing(sandboxes: Sandboxes) -> None:

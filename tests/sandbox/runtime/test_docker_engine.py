@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,27 +18,15 @@ from orchestrator.sandboxes.runtime_errors import (
     RuntimeUnavailable,
 )
 from tests.support.docker import containers, docker, inspect
+from tests.support.other_view import act_behind
 from tests.support.requirements import SANDBOX_IMAGE, require, require_docker
 from tests.support.sandboxes import LIMITS, Sandboxes
 
 pytestmark = pytest.mark.docker
 
 START = """
-import asyncio, json, sys
-from orchestrator.sandboxes.docker import DockerRuntime
-from orchestrator.sandboxes.runtime import SandboxLimits, SandboxSpec
-
-async def main():
-    fields = json.loads(sys.argv[1])
-    limits = SandboxLimits(*fields.pop("limits"))
-    spec = SandboxSpec(**fields, limits=limits)
-    runtime = DockerRuntime(spec.instance_id, spec.image)
-    try:
-        await runtime.start(spec, sys.argv[2])
-    finally:
-        await runtime.close()
-
-asyncio.run(main())
+async def act(runtime, spec, path):
+    await runtime.start(spec, path)
 """
 
 
@@ -125,7 +110,9 @@ async def test_a_project_this_process_may_only_read_is_prepared_by_a_container(
     require(os.getuid() == 0, "Only root can mount a project read-only for one process.")
     project = sandboxes.project()
     spec = sandboxes.spec(project)
-    await asyncio.to_thread(_start_where_read_only, sandboxes, spec, project)
+    mount = f"mount --bind {project} {project} && mount -o remount,bind,ro {project}"
+    path = str(sandboxes.base / "first.sock")
+    await asyncio.to_thread(act_behind, mount, START, spec, path)
     assert (project / ".jido_code" / "settings.json").stat().st_uid == sandboxes.owner[0]
     assert (project / ".git" / "commondir").read_bytes() == b".\n"
     assert containers("jido.preparation", f"jido.instance={spec.instance_id}") == []
@@ -133,23 +120,6 @@ async def test_a_project_this_process_may_only_read_is_prepared_by_a_container(
     sandbox = sandboxes.open(spec, sandboxes.socket_path(spec))
     assert (await sandbox.shell("echo x > .git/config")).exit_code != 0
     assert (await sandbox.shell("echo x > file")).exit_code == 0
-
-
-def _start_where_read_only(sandboxes: Sandboxes, spec: object, project: Path) -> None:
-    import json
-    from dataclasses import asdict
-
-    fields = asdict(spec)  # type: ignore[call-overload]
-    fields["limits"] = list(fields["limits"].values())
-    mount = f"mount --bind {project} {project} && mount -o remount,bind,ro {project}"
-    words = [sys.executable, "-c", START, json.dumps(fields), str(sandboxes.base / "first.sock")]
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 async def test_no_engine_says_what_to_do() -> None:
