@@ -113,7 +113,9 @@ async def _warm_up(models: Models) -> None:
         workspace=EmptyWorkspace(),
         lua=_lua,
     )
-    await run_turn(request, _NoSink(), models)
+    outcome = await run_turn(request, _NoSink(), models)
+    if outcome.error is not None:
+        _log.warning("worker.warm_up_failed", code=outcome.error.code, reason=outcome.error.message)
     await models.preload()
 
 

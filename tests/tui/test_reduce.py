@@ -210,6 +210,7 @@ def test_no_event_takes_the_client_down(kind: str, data: dict[str, Any]) -> None
     recording.tell(kind, **data)
     recording.tell("tool.call", turn_id="t", call_id="c", name="x", arguments="none")
     reduce(recording.workspace, o.Streamed(SESSION_ID, [{"seq": "x"}, {"type": 5, "seq": 10_000}]))
+    assert list(recording.workspace.sessions) == [SESSION_ID]
 
 
 def test_tabs_come_and_go() -> None:

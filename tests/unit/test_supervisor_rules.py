@@ -163,14 +163,18 @@ async def test_closing_ends_what_is_under_way() -> None:
 
 
 async def test_a_fault_in_one_work_harms_no_other() -> None:
+    done: list[str] = []
+
     async def work(key: str) -> None:
         if key == "bad":
             raise ValueError("a fault of ours")
+        done.append(key)
 
     tasks = SerialTasks(work)
     for key in ("bad", "good", "bad"):
         tasks.touch(key)
     await _idle(tasks, "bad", "good")
+    assert done == ["good"]
 
 
 def test_an_instance_keeps_its_identifier_and_its_secrets(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import httpx
 from orchestrator.wire.sse import Decoder, Frame
 
 
-def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def assert_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """Check that an answer is a problem of this kind, and return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

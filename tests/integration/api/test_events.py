@@ -18,7 +18,7 @@ from orchestrator.services.following import FollowService
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
 from orchestrator.wire.sse import Frame
-from tests.integration.api.answers import frames, refused
+from tests.integration.api.answers import assert_refused, frames
 from tests.integration.api.conftest import TOKEN, Opened, client_of
 
 
@@ -135,12 +135,12 @@ async def test_a_place_that_is_gone_or_never_was(
 ) -> None:
     session = await opened()
     url = f"/v1/sessions/{session['id']}/events"
-    refused(await client.get(url, params={"after": 10_000_000}), 410, "events_trimmed")
-    refused(await client.get(url, params={"after": "x"}), 422, "invalid_argument")
-    refused(await client.get(url, headers={"Last-Event-ID": "-1"}), 422, "invalid_argument")
+    assert_refused(await client.get(url, params={"after": 10_000_000}), 410, "events_trimmed")
+    assert_refused(await client.get(url, params={"after": "x"}), 422, "invalid_argument")
+    assert_refused(await client.get(url, headers={"Last-Event-ID": "-1"}), 422, "invalid_argument")
     for start in range(0, EVENTS_KEPT + 2000, 1000):
         await store.events.append(session["id"], notices(start, start + 999))
-    refused(await client.get(url, params={"after": 1}), 410, "events_trimmed")
+    assert_refused(await client.get(url, params={"after": 1}), 410, "events_trimmed")
 
 
 async def test_all_sessions_are_followed_from_now_and_resumed(
@@ -163,7 +163,7 @@ async def test_all_sessions_are_followed_from_now_and_resumed(
         (beta["id"], "2"),
         (beta["id"], "3"),
     ]
-    refused(await client.get("/v1/events", params={"after": "zzz"}), 422, "invalid_argument")
+    assert_refused(await client.get("/v1/events", params={"after": "zzz"}), 422, "invalid_argument")
 
 
 async def test_more_streams_than_are_served_are_refused(
@@ -176,7 +176,7 @@ async def test_more_streams_than_are_served_are_refused(
         stream = frames(answer)
         await take(stream, 1)
         second = await client.get(url)
-        refused(second, 429, "rate_limited")
+        assert_refused(second, 429, "rate_limited")
         assert second.headers["retry-after"] == "5"
 
 
@@ -214,7 +214,7 @@ async def test_some_types_of_all_sessions_are_followed_without_the_rest(
         (again,) = await take(frames(answer), 1)
     assert (again.event, again.id) == ("session.closed", seen[1].id)
     unknown = await client.get("/v1/events", params={"types": "session.opened"})
-    assert "session.opened" in refused(unknown, 422, "invalid_argument")["detail"]
+    assert "session.opened" in assert_refused(unknown, 422, "invalid_argument")["detail"]
 
 
 async def test_a_stream_of_few_types_is_kept_alive_while_others_happen(

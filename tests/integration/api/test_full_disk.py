@@ -15,7 +15,7 @@ from orchestrator.services.clock import now
 from orchestrator.services.saving import Saving
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import Opened
 from tests.integration.api.test_resume import notices
 from tests.integration.api.test_saved import WORKER, talk
@@ -67,7 +67,7 @@ async def test_a_full_disk_is_told_and_the_session_is_saved_once_there_is_space(
     assert told["no_space"].startswith("Not saved: The disk is full")
     assert "free some space" in told["no_space"]
 
-    problem = refused(await client.delete(url), 507, "no_space")
+    problem = assert_refused(await client.delete(url), 507, "no_space")
     assert "free some space" in problem["detail"]
     assert (await client.get(url)).json()["status"] == "ready"
     assert len((await client.get(f"{url}/messages")).json()["items"]) == 5
@@ -96,7 +96,7 @@ async def test_a_turn_under_way_is_not_ended_for_a_save_that_cannot_be(
     turn = (await client.post(f"{url}/turns", json={"prompt": "long work"})).json()
     await store.turns.begin(session["id"], turn["id"], WORKER)
     disk.fill()
-    refused(await client.delete(url), 507, "no_space")
+    assert_refused(await client.delete(url), 507, "no_space")
     assert (await client.get(f"{url}/turns/{turn['id']}")).json()["status"] == "working"
     assert not await store.turns.is_cancel_requested(session["id"], turn["id"])
     assert (await client.get(url)).json()["status"] == "ready"

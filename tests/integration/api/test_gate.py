@@ -17,7 +17,7 @@ from orchestrator.domain.session import Session
 from orchestrator.services.bundle import Services
 from orchestrator.services.sessions import SessionService
 from orchestrator.settings import Settings
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import TOKEN, client_of
 
 
@@ -38,7 +38,7 @@ async def test_without_the_token_nothing_is_told(
 ) -> None:
     async with httpx.AsyncClient(base_url=address) as stranger:
         answer = await stranger.get(path, headers=headers)
-        refused(answer, 401, "unauthorized")
+        assert_refused(answer, 401, "unauthorized")
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
@@ -57,7 +57,7 @@ async def test_health_needs_no_token(address: str) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::2]:80"])
 async def test_a_host_that_is_not_served_is_forbidden(client: httpx.AsyncClient, host: str) -> None:
     for path in ("/v1/sessions", "/healthz"):
-        refused(await client.get(path, headers={"host": host}), 403, "forbidden")
+        assert_refused(await client.get(path, headers={"host": host}), 403, "forbidden")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1:9", "[::1]", "[::1]:7"])
@@ -70,7 +70,7 @@ async def test_a_host_that_is_served_is_so_on_any_port(
 async def test_no_other_origin_is_allowed(client: httpx.AsyncClient) -> None:
     headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     answer = await client.options("/v1/sessions", headers=headers)
-    refused(answer, 405, "method_not_allowed")
+    assert_refused(answer, 405, "method_not_allowed")
     assert not [name for name in answer.headers if name.startswith("access-control")]
     assert (
         "access-control-allow-origin"
@@ -80,11 +80,11 @@ async def test_no_other_origin_is_allowed(client: httpx.AsyncClient) -> None:
 
 async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
     for path in ("/", "/v1", "/v1/nothing", "/v1/sessions/", "/docs", "//v1/sessions"):
-        refused(await client.get(path), 404, "not_found")
+        assert_refused(await client.get(path), 404, "not_found")
     answer = await client.put("/v1/sessions", json={})
-    refused(answer, 405, "method_not_allowed")
+    assert_refused(answer, 405, "method_not_allowed")
     assert "GET" in answer.headers["allow"] or "POST" in answer.headers["allow"]
-    refused(await client.request("BREW", "/v1/models"), 405, "method_not_allowed")
+    assert_refused(await client.request("BREW", "/v1/models"), 405, "method_not_allowed")
 
 
 async def test_a_body_beyond_the_limit_is_refused_with_and_without_its_length(
@@ -93,14 +93,14 @@ async def test_a_body_beyond_the_limit_is_refused_with_and_without_its_length(
     big = b'{"project_path": "' + b"x" * MAX_BODY_BYTES + b'"}'
     headers = {"content-type": "application/json"}
     answer = await client.post("/v1/sessions", content=big, headers=headers)
-    refused(answer, 413, "body_too_large")
+    assert_refused(answer, 413, "body_too_large")
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(big), 65536):
             yield big[start : start + 65536]
 
     answer = await client.post("/v1/sessions", content=pieces(), headers=headers)
-    refused(answer, 413, "body_too_large")
+    assert_refused(answer, 413, "body_too_large")
     assert (await client.get("/v1/sessions")).status_code == 200
 
 
@@ -121,7 +121,7 @@ async def test_bodies_that_are_no_json_object_are_refused(
     client: httpx.AsyncClient, content: bytes, kind: str
 ) -> None:
     answer = await client.post("/v1/sessions", content=content, headers={"content-type": kind})
-    refused(answer, 422, "invalid_request")
+    assert_refused(answer, 422, "invalid_request")
 
 
 class _Broken:
@@ -141,7 +141,7 @@ async def test_an_unforeseen_fault_tells_only_an_id_that_the_log_has_too(
     with capture_logs() as logs:
         async with client_of(create_app(broken, settings, TOKEN), settings) as client:
             answer = await client.get("/v1/sessions")
-    problem = refused(answer, 500, "internal")
+    problem = assert_refused(answer, 500, "internal")
     assert "secret reason" not in answer.text
     assert "Traceback" not in answer.text
     (line,) = [entry for entry in logs if entry["event"] == "request.failed"]

@@ -15,7 +15,7 @@ from orchestrator.domain.ids import new_id
 from orchestrator.services.bundle import Services, build_services
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import TOKEN, Opened, Project, client_of
 from tests.integration.api.test_saved import saved, talk
 from tests.unit.archive.conftest import contents_of, header_of
@@ -46,7 +46,7 @@ async def test_of_many_at_once_one_wins_and_the_others_get_a_conflict(
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 4}
     for answer in answers:
         if answer.status_code == 409:
-            problem = refused(answer, 409, "project_already_open")
+            problem = assert_refused(answer, 409, "project_already_open")
             assert problem["session_id"] == session_id
     page = (await client.get(f"/v1/sessions/{session_id}/messages")).json()
     assert len(page["items"]) == 2
@@ -60,7 +60,7 @@ async def test_at_the_limit_of_sessions_nothing_is_lost(
     path = base / "home" / "sessions" / f"{session_id}.json"
     before = path.read_bytes()
     others = [await opened(name) for name in ("one", "two", "three")]
-    problem = refused(
+    problem = assert_refused(
         await client.post(f"/v1/saved/{session_id}/resume"), 409, "session_limit_reached"
     )
     assert (problem["current"], problem["max"]) == (3, 3)
@@ -76,11 +76,11 @@ async def test_a_project_that_is_gone_or_taken_is_said_so_and_nothing_is_lost(
     session_id = await closed(client, opened, store, "alpha")
     url = f"/v1/saved/{session_id}/resume"
     shutil.rmtree(base / "projects" / "alpha")
-    problem = refused(await client.post(url), 422, "project_path_not_found")
+    problem = assert_refused(await client.post(url), 422, "project_path_not_found")
     assert "resume it with its new path" in problem["detail"]
     other = await opened("beta")
     taken = {"project_path": str(base / "projects" / "beta")}
-    problem = refused(await client.post(url, json=taken), 409, "project_already_open")
+    problem = assert_refused(await client.post(url, json=taken), 409, "project_already_open")
     assert problem["session_id"] == other["id"]
     moved = {"project_path": str(project("gamma"))}
     assert (await client.post(url, json=moved)).status_code == 201
@@ -108,7 +108,9 @@ async def test_a_live_session_is_neither_listed_nor_deleted(
     session_id = await closed(client, opened, store, "alpha")
     await client.post(f"/v1/saved/{session_id}/resume")
     assert await saved(client) == []
-    problem = refused(await client.delete(f"/v1/saved/{session_id}"), 409, "project_already_open")
+    problem = assert_refused(
+        await client.delete(f"/v1/saved/{session_id}"), 409, "project_already_open"
+    )
     assert problem["session_id"] == session_id
     assert (base / "home" / "sessions" / f"{session_id}.json").exists()
     await client.delete(f"/v1/sessions/{session_id}")
@@ -119,9 +121,11 @@ async def test_twenty_attempts_a_minute_are_answered_failed_ones_counted(
     client: httpx.AsyncClient,
 ) -> None:
     for _ in range(20):
-        refused(await client.post(f"/v1/saved/{new_id()}/resume"), 404, "saved_session_not_found")
+        assert_refused(
+            await client.post(f"/v1/saved/{new_id()}/resume"), 404, "saved_session_not_found"
+        )
     answer = await client.post(f"/v1/saved/{new_id()}/resume")
-    problem = refused(answer, 429, "rate_limited")
+    problem = assert_refused(answer, 429, "rate_limited")
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert problem["retry_after_s"] == int(answer.headers["retry-after"])
 
@@ -153,7 +157,7 @@ async def test_many_saved_sessions_are_warned_of_and_at_the_limit_refused(
     told = dict(await notices(store, other["id"]))
     assert "100 sessions are saved, which is the limit" in told["saved_limit_reached"]
     url = f"/v1/sessions/{other['id']}"
-    refused(await client.delete(url), 409, "saved_limit_reached")
+    assert_refused(await client.delete(url), 409, "saved_limit_reached")
     assert (await client.get(url)).json()["status"] == "ready"
     assert (await client.delete(f"/v1/sessions/{session['id']}")).status_code == 204
     assert (await client.delete(url, params={"save": "false"})).status_code == 204

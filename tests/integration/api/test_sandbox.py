@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from orchestrator.services.changes import MAX_CHARACTERS, read_changes
-from tests.integration.api.answers import frames, refused
+from tests.integration.api.answers import assert_refused, frames
 from tests.integration.api.conftest import Opened
 
 
@@ -99,6 +99,8 @@ async def test_hanging_up_ends_the_command(
             await asyncio.sleep(0.3)
             if beat.read_bytes() == seen:
                 break
+    await asyncio.sleep(0.3)
+    assert beat.read_bytes() == seen
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ async def test_commands_are_refused_by_kind(
     client: httpx.AsyncClient, opened: Opened, body: Any, code: str
 ) -> None:
     session = await opened()
-    refused(await client.post(f"/v1/sessions/{session['id']}/exec", json=body), 422, code)
+    assert_refused(await client.post(f"/v1/sessions/{session['id']}/exec", json=body), 422, code)
 
 
 async def test_a_script_answers_with_value_output_and_its_own_failure(

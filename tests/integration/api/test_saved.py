@@ -15,7 +15,7 @@ from orchestrator.domain.session import Usage
 from orchestrator.services.bundle import Services
 from orchestrator.services.clock import now
 from orchestrator.store.facade import Store
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import Opened
 
 WORKER = "worker-of-the-test"
@@ -71,7 +71,7 @@ async def test_a_closed_session_is_resumed_with_everything_it_had(
     assert (await store.history.snapshot(session["id"]))[1].prompts == ["hello"]
     assert (await client.get(f"{url}/todos")).json()["items"][0]["content"] == "first"
     assert await saved(client) == []
-    again = refused(
+    again = assert_refused(
         await client.post(f"/v1/saved/{session['id']}/resume"), 409, "project_already_open"
     )
     assert again["session_id"] == session["id"]
@@ -133,7 +133,7 @@ async def test_a_project_that_moved_is_resumed_at_its_new_place(
     await client.delete(f"/v1/sessions/{session['id']}")
     (base / "projects" / "alpha").rename(base / "projects" / "moved")
     url = f"/v1/saved/{session['id']}/resume"
-    refused(await client.post(url), 422, "project_path_not_found")
+    assert_refused(await client.post(url), 422, "project_path_not_found")
     answer = await client.post(url, json={"project_path": str(base / "projects" / "moved")})
     assert answer.status_code == 201
     assert answer.json()["project_path"] == str(base / "projects" / "moved")
@@ -143,11 +143,13 @@ async def test_resuming_is_limited_and_failures_count(client: httpx.AsyncClient)
     missing = new_id()
     url = f"/v1/saved/{missing}/resume"
     for _ in range(5):
-        refused(await client.post(url), 404, "saved_session_not_found")
+        assert_refused(await client.post(url), 404, "saved_session_not_found")
     answer = await client.post(url)
-    refused(answer, 429, "rate_limited")
+    assert_refused(answer, 429, "rate_limited")
     assert 1 <= int(answer.headers["retry-after"]) <= 60
-    refused(await client.post(f"/v1/saved/{new_id()}/resume"), 404, "saved_session_not_found")
+    assert_refused(
+        await client.post(f"/v1/saved/{new_id()}/resume"), 404, "saved_session_not_found"
+    )
 
 
 async def test_a_damaged_file_is_listed_with_its_code_and_can_be_deleted(
@@ -162,25 +164,32 @@ async def test_a_damaged_file_is_listed_with_its_code_and_can_be_deleted(
     assert entry["error"] == "saved_session_truncated"
     assert "The file is kept; restore it from a backup, or delete" in entry["detail"]
     url = f"/v1/saved/{session['id']}"
-    refused(await client.post(f"{url}/resume"), 422, "saved_session_truncated")
+    assert_refused(await client.post(f"{url}/resume"), 422, "saved_session_truncated")
     assert path.exists()
     assert (await client.delete(url)).status_code == 204
-    refused(await client.delete(url), 404, "saved_session_not_found")
-    refused(await client.delete("/v1/saved/nonsense"), 404, "saved_session_not_found")
+    assert_refused(await client.delete(url), 404, "saved_session_not_found")
+    assert_refused(await client.delete("/v1/saved/nonsense"), 404, "saved_session_not_found")
+
+
+async def closed_and_another(
+    client: httpx.AsyncClient, opened: Opened, store: Store
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A session that was used, saved and closed, and a new one of the same project."""
+    session = await opened("alpha")
+    await talk(client, store, session)
+    await client.delete(f"/v1/sessions/{session['id']}")
+    body = {"project_path": session["project_path"]}
+    return session, (await client.post("/v1/sessions?wait=ready", json=body)).json()
 
 
 async def test_a_resumed_session_takes_the_place_of_an_unused_one_only_when_asked(
     client: httpx.AsyncClient, opened: Opened, store: Store
 ) -> None:
-    session = await opened("alpha")
-    await talk(client, store, session)
-    await client.delete(f"/v1/sessions/{session['id']}")
-    body = {"project_path": session["project_path"]}
-    unused = (await client.post("/v1/sessions?wait=ready", json=body)).json()
+    session, unused = await closed_and_another(client, opened, store)
     elsewhere = await opened("beta")
     resume = f"/v1/saved/{session['id']}/resume"
-    refused(await client.post(resume), 409, "project_already_open")
-    refused(
+    assert_refused(await client.post(resume), 409, "project_already_open")
+    assert_refused(
         await client.post(resume, json={"replaces": elsewhere["id"]}), 409, "project_already_open"
     )
     answer = await client.post(resume, json={"replaces": unused["id"]})
@@ -192,12 +201,8 @@ async def test_a_resumed_session_takes_the_place_of_an_unused_one_only_when_aske
 async def test_a_used_session_gives_its_place_to_nobody(
     client: httpx.AsyncClient, opened: Opened, store: Store
 ) -> None:
-    session = await opened("alpha")
-    await talk(client, store, session)
-    await client.delete(f"/v1/sessions/{session['id']}")
-    body = {"project_path": session["project_path"]}
-    used = (await client.post("/v1/sessions?wait=ready", json=body)).json()
+    session, used = await closed_and_another(client, opened, store)
     await talk(client, store, used)
     answer = await client.post(f"/v1/saved/{session['id']}/resume", json={"replaces": used["id"]})
-    refused(answer, 409, "project_already_open")
+    assert_refused(answer, 409, "project_already_open")
     assert (await client.get(f"/v1/sessions/{used['id']}")).json()["status"] == "ready"

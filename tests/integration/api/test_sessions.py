@@ -16,7 +16,7 @@ from orchestrator.services.sessions import SessionService
 from orchestrator.services.starting import Starter
 from orchestrator.settings import Settings
 from orchestrator.store.facade import Store
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import TOKEN, Opened, Project, client_of
 from tests.support.process_runtime import ProcessRuntime
 
@@ -93,7 +93,7 @@ async def test_many_at_once_get_the_one_slot_that_is_left(
     (admitted,) = [answer for answer in answers if answer.status_code == 201]
     for answer in answers:
         if answer is not admitted:
-            problem = refused(answer, 409, "session_limit_reached")
+            problem = assert_refused(answer, 409, "session_limit_reached")
             assert (problem["current"], problem["max"]) == (3, 3)
             assert problem["detail"].startswith("3 of 3 sessions are open: alpha, beta, wants-")
     assert len((await client.get("/v1/sessions")).json()["items"]) == 3
@@ -111,7 +111,7 @@ async def test_many_at_once_open_one_project_once_by_all_its_names(
     (admitted,) = [answer for answer in answers if answer.status_code == 201]
     others = [answer for answer in answers if answer is not admitted]
     for answer in others:
-        problem = refused(answer, 409, "project_already_open")
+        problem = assert_refused(answer, 409, "project_already_open")
         assert problem["session_id"] == admitted.json()["id"]
 
 
@@ -141,7 +141,7 @@ async def test_a_projects_broken_settings_are_named(
     (path / ".jido_code").mkdir()
     (path / ".jido_code" / "settings.json").write_text('{"model": "", "temperature": 9}')
     answer = await client.post("/v1/sessions", json={"project_path": str(path)})
-    assert str(path) in refused(answer, 422, "invalid_settings")["detail"]
+    assert str(path) in assert_refused(answer, 422, "invalid_settings")["detail"]
     assert (await client.get("/v1/sessions")).json() == {"items": [], "next": None}
 
 
@@ -150,7 +150,7 @@ async def test_one_session_too_many_names_those_that_run(
 ) -> None:
     running = [await opened(name) for name in ("alpha", "beta", "gamma")]
     answer = await client.post("/v1/sessions", json={"project_path": str(project("delta"))})
-    problem = refused(answer, 409, "session_limit_reached")
+    problem = assert_refused(answer, 409, "session_limit_reached")
     assert (problem["current"], problem["max"]) == (3, 3)
     assert problem["sessions"] == [{"id": s["id"], "name": s["name"]} for s in running]
     listed = (await client.get("/v1/sessions")).json()["items"]
@@ -165,7 +165,7 @@ async def test_a_project_is_open_once_whatever_its_path_is_called(
     link.symlink_to("alpha")
     for path in (base / "projects" / "alpha", link, f"{base}/projects//alpha/"):
         answer = await client.post("/v1/sessions", json={"project_path": str(path)})
-        assert refused(answer, 409, "project_already_open")["session_id"] == session["id"]
+        assert assert_refused(answer, 409, "project_already_open")["session_id"] == session["id"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_paths_are_refused_by_kind(
 ) -> None:
     (base / "projects" / "file").write_text("a file")
     body = {"project_path": None if path is None else path.replace("{base}", str(base))}
-    refused(await client.post("/v1/sessions", json=body), 422, code)
+    assert_refused(await client.post("/v1/sessions", json=body), 422, code)
 
 
 async def test_two_projects_of_one_name_show_two_names(
@@ -228,7 +228,9 @@ async def test_names_follow_one_rule_for_new_and_renamed(
             "/v1/sessions", json={"project_path": str(session["project_path"]), "name": name}
         )
         renamed = await client.patch(f"/v1/sessions/{session['id']}", json={"name": name})
-        assert refused(new, 422, code)["detail"] == refused(renamed, 422, code)["detail"]
+        assert (
+            assert_refused(new, 422, code)["detail"] == assert_refused(renamed, 422, code)["detail"]
+        )
     for name in ("é" * 50, "名" * 50, "a 'quoted' \"name\"", "7"):
         renamed = await client.patch(f"/v1/sessions/{session['id']}", json={"name": name})
         assert renamed.json()["name"] == name
@@ -269,7 +271,7 @@ async def test_only_an_unused_session_is_closed_when_that_is_asked(
     await client.post(f"/v1/sessions/{used['id']}/turns", json={"prompt": "hello"})
     asked = {"save": "false", "only_empty": "true"}
     answer = await client.delete(f"/v1/sessions/{used['id']}", params=asked)
-    refused(answer, 409, "session_not_empty")
+    assert_refused(answer, 409, "session_not_empty")
     assert (await client.get(f"/v1/sessions/{used['id']}")).json()["status"] == "ready"
     assert (await client.delete(f"/v1/sessions/{unused['id']}", params=asked)).status_code == 204
 
@@ -327,7 +329,7 @@ async def test_changes_are_refused_by_kind(
 ) -> None:
     session = await opened("alpha")
     url = f"/v1/sessions/{session['id']}"
-    refused(await client.patch(url, json=body), 422, code)
+    assert_refused(await client.patch(url, json=body), 422, code)
     assert (await client.get(url)).json()["name"] == "alpha"
 
 
@@ -335,7 +337,7 @@ async def test_an_unknown_field_is_refused_by_name(
     client: httpx.AsyncClient, runtime: ProcessRuntime, project: Project
 ) -> None:
     body = {"project_path": str(project("alpha")), "colour": "red"}
-    problem = refused(await client.post("/v1/sessions", json=body), 422, "invalid_request")
+    problem = assert_refused(await client.post("/v1/sessions", json=body), 422, "invalid_request")
     assert "colour" in problem["detail"]
 
 
@@ -345,8 +347,8 @@ async def test_closing_frees_slot_and_path_and_closing_twice_is_not_found(
     session = await opened("alpha")
     url = f"/v1/sessions/{session['id']}"
     assert (await client.delete(url)).status_code == 204
-    refused(await client.delete(url), 404, "session_not_found")
-    refused(await client.get(url), 404, "session_not_found")
+    assert_refused(await client.delete(url), 404, "session_not_found")
+    assert_refused(await client.get(url), 404, "session_not_found")
     assert await runtime.running() == []
     body = {"project_path": str(base / "projects" / "alpha")}
     assert (await client.post("/v1/sessions", json=body)).status_code == 201
@@ -396,7 +398,7 @@ async def test_sessions_that_do_not_exist(client: httpx.AsyncClient, hostile: st
         await client.post(f"{url}/exec", json={"command": "true"}),
     ):
         if answer.json()["code"] != "not_found":
-            refused(answer, 404, "session_not_found")
+            assert_refused(answer, 404, "session_not_found")
 
 
 async def test_without_a_supervisor_creation_says_so(
@@ -407,4 +409,4 @@ async def test_without_a_supervisor_creation_says_so(
     app = create_app(replace(services, sessions=sessions), settings, TOKEN)
     async with client_of(app, settings) as client:
         answer = await client.post("/v1/sessions", json={"project_path": str(project("alpha"))})
-    refused(answer, 503, "supervisor_unavailable")
+    assert_refused(answer, 503, "supervisor_unavailable")

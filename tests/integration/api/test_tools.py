@@ -10,7 +10,7 @@ import httpx
 from orchestrator.cli.project_content import read_content
 from orchestrator.cli.trusted import accept
 from orchestrator.settings import Settings
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import Opened
 
 TOOL = """
@@ -35,13 +35,13 @@ async def test_list_call_and_refusals(
         return await client.post(f"{path}/lua", json=body)
 
     assert (await client.get(f"{path}/tools")).json() == {"items": [], "next": None}
-    refused(await ask(tool="double"), 404, "project_tool_not_found")
+    assert_refused(await ask(tool="double"), 404, "project_tool_not_found")
     project = base / "projects/alpha"
     file = project / ".jido_code/tools/double.lua"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(TOOL)
     untrusted = await ask(tool="double", arguments={"n": 1})
-    problem = refused(untrusted, 409, "project_tool_not_trusted")
+    problem = assert_refused(untrusted, 409, "project_tool_not_trusted")
     assert f"jido trust {project}" in problem["detail"]
     (row,) = (await client.get(f"{path}/tools")).json()["items"]
     assert (row["trusted"], row["description"], row["parameters"]) == (False, None, None)
@@ -52,16 +52,16 @@ async def test_list_call_and_refusals(
         assert done["output"] == "doubling\n"
     done = (await ask(tool="double", arguments={"n": 1}, reset=True)).json()
     assert done["value"] == {"value": 2, "calls": 1}
-    refused(await ask(tool="double", arguments={"n": "1"}), 422, "invalid_argument")
+    assert_refused(await ask(tool="double", arguments={"n": "1"}), 422, "invalid_argument")
     (row,) = (await client.get(f"{path}/tools")).json()["items"]
     assert (row["name"], row["trusted"], row["reason"]) == ("double", True, None)
     script = "return jido.tools.double{n = 4}.value"
     assert (await ask(script=script)).json()["value"] == 8
     file.write_text("return 7")
     accept(settings, str(project), read_content(str(project)))
-    refused(await ask(tool="double"), 422, "invalid_project_tool")
+    assert_refused(await ask(tool="double"), 422, "invalid_project_tool")
     (row,) = (await client.get(f"{path}/tools")).json()["items"]
     assert (row["trusted"], row["description"]) == (True, None)
     assert "must return a table" in row["reason"]
     for body in ({}, {"script": "1", "tool": "x"}, {"script": "1", "arguments": {}}):
-        refused(await ask(**body), 422, "invalid_request")
+        assert_refused(await ask(**body), 422, "invalid_request")

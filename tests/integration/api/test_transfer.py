@@ -16,7 +16,7 @@ from orchestrator.services.clock import now
 from orchestrator.store.facade import Store
 from orchestrator.wire.portable import VERSION
 from scripts.schema import PAGE, published, schema
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import Opened
 from tests.integration.api.test_saved import saved, talk
 from tests.unit.archive import rich
@@ -65,7 +65,7 @@ async def test_a_saved_session_is_exported_without_resuming_it(
     answer = await client.get(f"/v1/saved/{session['id']}/export")
     assert {**answer.json(), "closed_at": None, "updated_at": live["updated_at"]} == live
     assert [entry["id"] for entry in await saved(client)] == [session["id"]]
-    refused(await client.get(f"/v1/saved/{new_id()}/export"), 404, "saved_session_not_found")
+    assert_refused(await client.get(f"/v1/saved/{new_id()}/export"), 404, "saved_session_not_found")
 
 
 async def test_an_import_names_where_its_project_is_here(
@@ -84,7 +84,7 @@ async def test_an_import_names_where_its_project_is_here(
     assert resumed.json()["project_path"] == str(here)
     for path, code in (("relative", "project_path_not_absolute"), ("/a\x1b[2J", "invalid_request")):
         answer = await client.post("/v1/import", json=document, params={"project_path": path})
-        refused(answer, 422, code)
+        assert_refused(answer, 422, code)
 
 
 @pytest.mark.parametrize("version", [1, VERSION])
@@ -230,20 +230,22 @@ async def test_documents_are_refused_by_kind(
     await talk(client, store, session)
     good = await exported(client, session["id"])
     for change, code in _spoilt(good):
-        problem = refused(await client.post("/v1/import", json={**good, **change}), 422, code)
+        problem = assert_refused(
+            await client.post("/v1/import", json={**good, **change}), 422, code
+        )
         assert "\n" not in problem["detail"], problem
         assert problem["detail"].isprintable(), problem
     spoilt = json.dumps(good).replace('"good day"', r'"\ud800"')
     nan = json.dumps({**good, "usage": {"cost_usd": float("nan")}})
     for raw in (b"", b"{", b"[]", b"[" * 100_000, spoilt, nan, json.dumps(good)[:-5], b"\xff"):
-        refused(await client.post("/v1/import", content=raw), 422, "invalid_request")
+        assert_refused(await client.post("/v1/import", content=raw), 422, "invalid_request")
     assert await saved(client) == []
     assert (await client.post("/v1/import", json=good)).status_code == 201
 
 
 async def test_an_import_beyond_50_mib_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/import", content=b"x" * (52_428_800 + 1))
-    refused(answer, 413, "body_too_large")
+    assert_refused(answer, 413, "body_too_large")
 
 
 def test_the_published_schema_is_the_one_that_is_used() -> None:

@@ -15,7 +15,7 @@ from orchestrator.domain.limits import MAX_QUEUED_TURNS
 from orchestrator.domain.message import Message, TextPart, Todo
 from orchestrator.domain.session import Usage
 from orchestrator.store.facade import Store
-from tests.integration.api.answers import refused
+from tests.integration.api.answers import assert_refused
 from tests.integration.api.conftest import Opened, Project
 from tests.support.process_runtime import ProcessRuntime
 
@@ -61,7 +61,9 @@ async def test_the_same_key_gives_the_same_turn(client: httpx.AsyncClient, opene
     unfinished = (await client.get(url)).json()["items"]
     assert [turn["id"] for turn in unfinished] == [first["id"], other.json()["id"]]
     long = {"Idempotency-Key": "x" * 201}
-    refused(await client.post(url, json={"prompt": "a"}, headers=long), 422, "invalid_argument")
+    assert_refused(
+        await client.post(url, json={"prompt": "a"}, headers=long), 422, "invalid_argument"
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ async def test_prompts_are_refused_by_kind(
 ) -> None:
     session = await opened()
     url = f"/v1/sessions/{session['id']}"
-    refused(await client.post(f"{url}/turns", json=body), 422, code)
+    assert_refused(await client.post(f"{url}/turns", json=body), 422, code)
     assert (await client.get(f"{url}/messages")).json()["items"] == []
 
 
@@ -92,7 +94,7 @@ async def test_a_session_that_is_not_ready_takes_no_prompt(
     session = (await client.post("/v1/sessions?wait=ready", json=body)).json()
     url = f"/v1/sessions/{session['id']}"
     for call, sent in (("turns", {"prompt": "a"}), ("exec", {"command": "true"})):
-        refused(await client.post(f"{url}/{call}", json=sent), 409, "session_not_ready")
+        assert_refused(await client.post(f"{url}/{call}", json=sent), 409, "session_not_ready")
 
 
 async def test_a_full_queue_refuses_more(client: httpx.AsyncClient, opened: Opened) -> None:
@@ -100,7 +102,7 @@ async def test_a_full_queue_refuses_more(client: httpx.AsyncClient, opened: Open
     for number in range(MAX_QUEUED_TURNS + 1):
         await submit(client, session, f"prompt {number}")
     answer = await client.post(f"/v1/sessions/{session['id']}/turns", json={"prompt": "more"})
-    refused(answer, 409, "queue_full")
+    assert_refused(answer, 409, "queue_full")
 
 
 async def test_a_waiting_turn_is_cancelled_at_once_and_a_running_one_is_asked(
@@ -117,8 +119,8 @@ async def test_a_waiting_turn_is_cancelled_at_once_and_a_running_one_is_asked(
     assert await store.turns.is_cancel_requested(session["id"], running["id"])
     await store.turns.finish(session["id"], running["id"], "cancelled", Usage())
     assert (await client.post(f"{url}/{running['id']}/cancel")).status_code == 202
-    refused(await client.post(f"{url}/{new_id()}/cancel"), 404, "turn_not_found")
-    refused(await client.get(f"{url}/nonsense"), 404, "turn_not_found")
+    assert_refused(await client.post(f"{url}/{new_id()}/cancel"), 404, "turn_not_found")
+    assert_refused(await client.get(f"{url}/nonsense"), 404, "turn_not_found")
 
 
 async def test_approvals_are_answered_once(
@@ -133,9 +135,11 @@ async def test_approvals_are_answered_once(
     first = await client.post(f"{url}/a", json={"decision": "once"})
     assert (first.status_code, first.json()["status"]) == (202, "awaiting_approval")
     again = await client.post(f"{url}/a", json={"decision": "deny", "reason": "no"})
-    refused(again, 409, "approval_already_answered")
-    refused(await client.post(f"{url}/x", json={"decision": "once"}), 404, "approval_not_found")
-    refused(await client.post(f"{url}/a", json={"decision": "yes"}), 422, "invalid_request")
+    assert_refused(again, 409, "approval_already_answered")
+    assert_refused(
+        await client.post(f"{url}/x", json={"decision": "once"}), 404, "approval_not_found"
+    )
+    assert_refused(await client.post(f"{url}/a", json={"decision": "yes"}), 422, "invalid_request")
     denied = {"decision": "deny", "reason": "not now"}
     assert (await client.post(f"{url}/b%2Fc", json=denied)).status_code == 202
     answers = await store.turns.answers(session["id"], turn["id"])
@@ -171,8 +175,8 @@ async def test_messages_are_paged_backwards_oldest_first(
         parameters["before"] = page["next"]
     assert [number for page in reversed(pages) for number in page] == [str(n) for n in range(25)]
     assert [len(page) for page in pages] == [10, 10, 5]
-    refused(await client.get(url, params={"limit": 0}), 422, "invalid_request")
-    refused(await client.get(url, params={"before": "x"}), 422, "invalid_argument")
+    assert_refused(await client.get(url, params={"limit": 0}), 422, "invalid_request")
+    assert_refused(await client.get(url, params={"before": "x"}), 422, "invalid_argument")
 
 
 async def test_the_task_list_is_shown(

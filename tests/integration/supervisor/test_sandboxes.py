@@ -180,6 +180,7 @@ async def test_work_that_came_while_no_supervisor_ran_is_done(stage: Stage) -> N
     await stage.start()
     await stage.gone(closed.id)
     await stage.reaches(opened.id, "ready")
+    assert await stage.alive() == {opened.id}
 
 
 async def test_sandboxes_of_unknown_sessions_are_reaped(stage: Stage) -> None:

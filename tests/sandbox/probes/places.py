@@ -16,7 +16,7 @@ from orchestrator.sandboxes.mounts import prepare_as_owner
 from orchestrator.sandboxes.runtime import SandboxSpec
 from orchestrator.sandboxes.seccomp import ARCHITECTURES
 from tests.sandbox.probes import controls, inside
-from tests.sandbox.probes.probe import Answer, Probe, judge_control, judge_denial
+from tests.sandbox.probes.probe import Answer, Probe, assert_control, assert_denial
 from tests.sandbox.probes.surroundings import Surroundings
 from tests.support.requirements import require, require_bubblewrap, require_docker
 from tests.support.sandboxes import Sandboxes
@@ -58,10 +58,10 @@ class Places:
             self._answers[name] = asyncio.run(self._in_control(name))
         return self._answers[name][probe.name]
 
-    def judge(self, place: str, probe: Probe) -> None:
+    def assert_denied(self, place: str, probe: Probe) -> None:
         """Require the denial first, so that it is seen also where no control can be had."""
-        judge_denial(probe, place, self.seen(place, probe))
-        judge_control(probe, self.control(probe))
+        assert_denial(probe, place, self.seen(place, probe))
+        assert_control(probe, self.control(probe))
 
     async def _in_sandbox(self, place: str) -> dict[str, Answer]:
         kind, _, owner = place.partition("-")

@@ -66,13 +66,13 @@ def program(text: str) -> str:
     return dedent(text).strip()
 
 
-def judge_denial(probe: Probe, place: str, seen: Answer) -> None:
+def assert_denial(probe: Probe, place: str, seen: Answer) -> None:
     """Require that a sandbox refused, in one of the kinds that count."""
     require(seen.outcome != "missing", f"{probe.name}: {seen.detail}")
     assert seen.outcome in probe.kinds(place), f"{probe.name} at {place}: {seen}"
 
 
-def judge_control(probe: Probe, control: Answer) -> None:
+def assert_control(probe: Probe, control: Answer) -> None:
     """Require that the same program is allowed where the property is absent."""
     if control.outcome in probe.absent.split():
         pytest.skip(f"The denial was seen; this kernel has nothing to control it: {control}")

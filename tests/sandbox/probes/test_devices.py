@@ -70,4 +70,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_devices(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

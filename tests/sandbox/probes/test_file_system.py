@@ -104,7 +104,7 @@ PROBES = (
 
 @cases(PROBES)
 def test_files_outside_the_project(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)
 
 
 OF_ROOT = tuple(each for each in PROBES if "EROFS" in each.refused or each.refused == "ENOENT")
@@ -112,4 +112,4 @@ OF_ROOT = tuple(each for each in PROBES if "EROFS" in each.refused or each.refus
 
 @cases(OF_ROOT, ROOT)
 def test_files_outside_a_project_of_root(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

@@ -126,4 +126,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_kernel_interfaces(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

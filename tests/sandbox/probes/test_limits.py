@@ -93,4 +93,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES)
 def test_limits(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

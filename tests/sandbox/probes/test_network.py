@@ -170,4 +170,4 @@ PROBES = (
 
 @cases(PROBES)
 def test_network(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

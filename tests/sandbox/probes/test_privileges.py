@@ -99,4 +99,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_privileges(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

@@ -156,4 +156,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_processes(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

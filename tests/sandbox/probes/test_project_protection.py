@@ -91,4 +91,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_protected_places(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

@@ -104,4 +104,4 @@ PROBES = (
 
 @cases(PROBES, RUNTIMES + ROOT)
 def test_secrets(places: Places, place: str, probe: Probe) -> None:
-    places.judge(place, probe)
+    places.assert_denied(place, probe)

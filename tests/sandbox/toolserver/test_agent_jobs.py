@@ -274,9 +274,14 @@ async def test_a_lost_sandbox_ends_the_turn(play: Play) -> None:
 
 
 GOOD: dict[str, Any] = {
-    "job": "job-1", "running": True, "exit_code": None, "stopped": None, "command": "true",
-    "cursor": 2, "lost": 0,
-}  # fmt: skip
+    "job": "job-1",
+    "running": True,
+    "exit_code": None,
+    "stopped": None,
+    "command": "true",
+    "cursor": 2,
+    "lost": 0,
+}
 
 
 async def looked(result: dict[str, Any]) -> object:

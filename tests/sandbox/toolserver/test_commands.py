@@ -278,7 +278,7 @@ def test_the_server_ends_its_commands_with_itself() -> None:
         client.send("job_start", shell="echo $$ > job; sleep 100")
         pids = [int(await_file(server.root / name)) for name in ("pid", "job")]
         server.process.terminate()
-        server.process.wait(10)
+        assert server.process.wait(10) == 0
         for pid in pids:
             await_death(pid)
 

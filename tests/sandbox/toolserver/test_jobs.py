@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.support.toolserver import RawClient, RawReply, ToolServer, running
+from tests.support.toolserver import RawClient, RawReply, running
 
 
 def finish(client: RawClient, job: str) -> RawReply:
@@ -86,12 +86,8 @@ def test_a_missing_program_is_no_job(client: RawClient) -> None:
 
 def test_places_are_limited_and_freed() -> None:
     with running() as server, server.connect() as client:
-        _fill(client, server)
-
-
-def _fill(client: RawClient, server: ToolServer) -> None:
-    jobs = [client.call("job_start", command=["sleep", "100"]).result["job"] for _ in range(32)]
-    assert client.call("job_start", command=["true"]).code == "limit_jobs"
-    client.call("job_kill", job=jobs[0])
-    assert client.call("job_start", command=["true"]).result["job"] not in jobs
-    assert server.process.poll() is None
+        jobs = [client.call("job_start", command=["sleep", "100"]).result["job"] for _ in range(32)]
+        assert client.call("job_start", command=["true"]).code == "limit_jobs"
+        client.call("job_kill", job=jobs[0])
+        assert client.call("job_start", command=["true"]).result["job"] not in jobs
+        assert server.process.poll() is None

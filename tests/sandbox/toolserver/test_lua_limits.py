@@ -82,29 +82,29 @@ ERRORS = {
 }
 
 
-def ends(client: RawClient, script: str, expected: str, timeout_s: float = 60.0) -> None:
+def assert_ends(client: RawClient, script: str, expected: str, timeout_s: float = 60.0) -> None:
     assert code(client, script, timeout_s=timeout_s) == expected
     assert value(client, "1 + 1") == 2
 
 
 @pytest.mark.parametrize("script", TIMEOUTS.values(), ids=TIMEOUTS)
 def test_the_clock_ends_it(client: RawClient, script: str) -> None:
-    ends(client, script, "lua_timeout", ENDLESS_TIMEOUT_S)
+    assert_ends(client, script, "lua_timeout", ENDLESS_TIMEOUT_S)
 
 
 @pytest.mark.parametrize("script", MEMORY.values(), ids=MEMORY)
 def test_memory_ends_it(client: RawClient, script: str) -> None:
-    ends(client, script, "lua_memory")
+    assert_ends(client, script, "lua_memory")
 
 
 @pytest.mark.parametrize("script", INSTRUCTIONS.values(), ids=INSTRUCTIONS)
 def test_the_count_of_instructions_ends_it(client: RawClient, script: str) -> None:
-    ends(client, script, "lua_instructions")
+    assert_ends(client, script, "lua_instructions")
 
 
 @pytest.mark.parametrize("script", OUTPUT.values(), ids=OUTPUT)
 def test_the_limit_of_output_ends_it(client: RawClient, script: str) -> None:
-    ends(client, script, "lua_output")
+    assert_ends(client, script, "lua_output")
 
 
 @pytest.mark.parametrize("script", ERRORS.values(), ids=ERRORS)

@@ -241,9 +241,12 @@ def test_whatever_peers_do_the_next_one_is_served(module_server: ToolServer) -> 
         server = module_server
 
     run_state_machine_as_test(Bound, settings=STEPS)
+    assert module_server.process.poll() is None
 
 
 def test_the_count_of_processes_sees_one_that_stays(client: RawClient, server: ToolServer) -> None:
     """The control: a command that runs is counted."""
     client.send_raw(SLEEP % 1)
     eventually(lambda: len(children(server.process.pid)) == 1)
+    time.sleep(0.3)
+    assert len(children(server.process.pid)) == 1

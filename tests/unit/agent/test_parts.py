@@ -12,6 +12,7 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 from pydantic_ai.messages import BinaryContent, ToolCallPart, ToolReturnPart
+from structlog.testing import capture_logs
 
 from orchestrator.agent.deltas import DeltaBuffer
 from orchestrator.agent.live import LiveOutput, LiveWorkspace
@@ -120,4 +121,6 @@ async def test_the_live_workspace_passes_everything_on() -> None:
 
 
 def test_warming_up_needs_no_network() -> None:
-    warm_up(Models(load_settings(), {}))
+    with capture_logs() as said:
+        warm_up(Models(load_settings(), {}))
+    assert said == []
