@@ -68,7 +68,13 @@ class Scene:
     async def open_session(self, project: Path | None = None) -> dict[str, Any]:
         """Create a session and wait until it is ready; raises RuntimeError when it is not."""
         body = {"project_path": str(project or self.project())}
-        answer = await self.client.post("/v1/sessions?wait=ready", json=body)
+        creating = asyncio.ensure_future(self.client.post("/v1/sessions?wait=ready", json=body))
+        try:
+            answer = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            # What is asked for will be there: the stack must find it when it closes sessions.
+            await asyncio.wait({creating})
+            raise
         answer.raise_for_status()
         session: dict[str, Any] = answer.json()
         if session["status"] != "ready":

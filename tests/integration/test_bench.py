@@ -72,9 +72,14 @@ def _left(directory: Path) -> list[str]:
         if entry.name.isdecimal():
             try:
                 environment = (entry / "environ").read_bytes()
+                words = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if f"JIDO_HOME={directory}".encode() in environment:
+            # A sandbox has nothing of ours in its environment; its project is among its words.
+            if (
+                f"JIDO_HOME={directory}".encode() in environment
+                or f"{directory}/".encode() in words
+            ):
                 processes.append(entry.name)
     return [*processes, *(path.name for path in directory.iterdir())]
 
